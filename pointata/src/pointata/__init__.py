@@ -1,0 +1,20 @@
+"""PointATA: point-cloud video understanding by a frozen 3D backbone with temporal adapters."""
+
+from pointata.classes import UNLABELLED, ClassInfo
+from pointata.errors import BundleError, DataError, PointataError
+from pointata.frame import Frame, LabelledFrame
+from pointata.prediction import ActionResult, ActionSegment, Prediction, SemanticResult
+
+__all__ = [
+    "UNLABELLED",
+    "ActionResult",
+    "ActionSegment",
+    "BundleError",
+    "ClassInfo",
+    "DataError",
+    "Frame",
+    "LabelledFrame",
+    "PointataError",
+    "Prediction",
+    "SemanticResult",
+]

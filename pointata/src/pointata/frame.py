@@ -1,0 +1,103 @@
+"""One point cloud of a point video, as every part of pointata takes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointata.classes import UNLABELLED
+from pointata.errors import DataError
+
+
+def _identity() -> NDArray[np.float64]:
+    return np.eye(4)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Finite points of one sensor message, with what is needed to put results back onto it.
+
+    Attributes:
+        stamp_ns: acquisition time, nanoseconds.
+        points: (N, 3) float32, metres, sensor axes, all finite; N may be 0.
+        source_index: (N,) int64, position of each point in the source message (whose invalid points are left out).
+        source_count: number of points of the source message; at least N.
+        features: optional per-point channels by name ("intensity", "doppler", ...), each (N,) float32.
+        T_world_sensor: (4, 4) float64, maps sensor to world (odometry) coordinates, metres; identity where unknown.
+        frame_id: name of the sensor frame.
+    """
+
+    stamp_ns: int
+    points: NDArray[np.float32]
+    source_index: NDArray[np.int64]
+    source_count: int
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    T_world_sensor: NDArray[np.float64] = field(default_factory=_identity)
+    frame_id: str = ""
+
+    def __post_init__(self) -> None:
+        if self.points.ndim != 2 or self.points.shape[1] != 3:
+            raise DataError(f"Frame.points must have shape (N, 3), got {self.points.shape}")
+        if self.source_index.shape != (len(self.points),) or self.source_count < len(self.points):
+            raise DataError(
+                f"Frame of {len(self.points)} points with source_index {self.source_index.shape} "
+                f"and source_count {self.source_count}: one index per point, none beyond the count"
+            )
+        if self.T_world_sensor.shape != (4, 4):
+            raise DataError(f"Frame.T_world_sensor must be (4, 4), got {self.T_world_sensor.shape}")
+
+    @classmethod
+    def from_points(
+        cls,
+        points: NDArray[np.floating],
+        *,
+        stamp_ns: int = 0,
+        features: Mapping[str, NDArray[np.floating]] | None = None,
+        T_world_sensor: NDArray[np.float64] | None = None,
+        frame_id: str = "",
+    ) -> "Frame":
+        """Build a frame from raw points: rows with NaN or Inf are left out and remembered in source_index.
+
+        Args:
+            points: (M, 3) any float type, metres, sensor axes; may hold NaN and Inf.
+            stamp_ns: acquisition time, nanoseconds.
+            features: optional (M,) channels by name.
+            T_world_sensor: (4, 4) float64; None for identity.
+            frame_id: name of the sensor frame.
+        """
+        keep = np.flatnonzero(np.isfinite(points).all(axis=1))
+        return cls(
+            stamp_ns=stamp_ns,
+            points=np.ascontiguousarray(points[keep], dtype=np.float32),
+            source_index=keep,
+            source_count=len(points),
+            features={name: np.asarray(value[keep], dtype=np.float32) for name, value in (features or {}).items()},
+            T_world_sensor=_identity() if T_world_sensor is None else T_world_sensor,
+            frame_id=frame_id,
+        )
+
+    def to_source(self, values: NDArray[np.generic], fill: float) -> NDArray[np.generic]:
+        """Spread (N,) per-point values onto the (source_count,) points of the message; the rest gets `fill`."""
+        result = np.full(self.source_count, fill, dtype=values.dtype)
+        result[self.source_index] = values
+        return result
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """A frame with its ground truth, as recordings and the simulator yield it.
+
+    Attributes:
+        frame: the points.
+        labels: (N,) uint8 class of each point of `frame.points`, 255 = unlabelled; None where the source has none.
+        action: class id of the action at this frame; None where the source has none.
+    """
+
+    frame: Frame
+    labels: NDArray[np.uint8] | None = None
+    action: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.labels is not None and self.labels.shape != (len(self.frame.points),):
+            raise DataError(f"{self.labels.shape} labels for {len(self.frame.points)} points (fill with {UNLABELLED})")

@@ -1,0 +1,1 @@
+"""Sampling, neighbours and rigid transforms."""

@@ -1,0 +1,1 @@
+"""The network, its trainable parts and the bundles it is stored in."""
