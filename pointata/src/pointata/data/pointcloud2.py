@@ -47,15 +47,16 @@ class DecodedCloud:
         """Name of the sensor frame."""
         return str(self.header.frame_id)
 
-    def frame(self, T_world_sensor: NDArray[np.float64] | None = None) -> Frame:
+    def frame(self, T_world_sensor: NDArray[np.float64] | None = None, stamp_ns: int | None = None) -> Frame:
         """The valid points as a Frame, whose `source_index` and `source_count` refer to the M source points.
 
         Args:
             T_world_sensor: (4, 4) float64, sensor to world; None for identity.
+            stamp_ns: replaces the header's stamp.
         """
         everything = len(self.valid) == len(self.xyz)
         return Frame(
-            stamp_ns=self.stamp_ns,
+            stamp_ns=self.stamp_ns if stamp_ns is None else stamp_ns,
             points=self.xyz if everything else self.xyz[self.valid],
             source_index=self.valid,
             source_count=len(self.xyz),

@@ -1,0 +1,83 @@
+"""Reading the small file formats that recordings are made of; every error names the file."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointata.errors import DataError
+
+
+def numbered_files(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder in the order of their names (which are zero-padded numbers); never an empty list."""
+    files = sorted(folder.glob(pattern))
+    if not files:
+        raise DataError(f"{folder} holds no {pattern} file: the recording is empty or incomplete")
+    return files
+
+
+def file_numbers(files: list[Path], prefix: str, suffix: str) -> NDArray[np.int64]:
+    """(K,) the number in each name, between prefix and suffix; strictly increasing."""
+    try:
+        numbers = np.array([int(file.name.removeprefix(prefix).removesuffix(suffix)) for file in files], dtype=np.int64)
+    except ValueError as error:
+        raise DataError(f"{files[0].parent}: files must be named {prefix}<number>{suffix} ({error})") from error
+    if (np.diff(numbers) <= 0).any():
+        raise DataError(f"{files[0].parent}: the numbers in the names must have equally many digits, each number once")
+    return numbers
+
+
+def read_velodyne(path: Path) -> NDArray[np.float32]:
+    """KITTI's .bin sweep: (N, 4) float32 of x, y, z in metres (forward, left, up) and reflectance 0 to 1."""
+    size = path.stat().st_size
+    if size == 0 or size % 16:
+        raise DataError(f"{path} has {size} bytes, not 16 a point (x, y, z, reflectance): truncated; copy it again")
+    return np.fromfile(path, dtype="<f4").astype(np.float32, copy=False).reshape(-1, 4)
+
+
+def read_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """A text file of numbers as a matrix of the expected shape; -1 rows for any number of them."""
+    try:
+        matrix = np.loadtxt(path, dtype=np.float64, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as numbers ({error})") from error
+    if matrix.shape[1] != shape[1] or shape[0] not in (-1, len(matrix)) or not np.isfinite(matrix).all():
+        wanted = f"{'any number of' if shape[0] < 0 else shape[0]} rows of {shape[1]} finite numbers"
+        raise DataError(f"{path} must hold {wanted}, it holds {matrix.shape[0]} rows of {matrix.shape[1]}")
+    return matrix
+
+
+def read_calibration(path: Path) -> dict[str, NDArray[np.float64]]:
+    """KITTI's `key: numbers` lines; lines whose value is no list of numbers are left out."""
+    result = {}
+    for line in path.read_text().splitlines():
+        key, colon, value = line.partition(":")
+        try:
+            result[key.strip()] = np.array([float(word) for word in value.split()] if colon else [])
+        except ValueError:
+            continue
+    return result
+
+
+def rigid(rotation: NDArray[np.float64], translation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(4, 4) transform of a (3, 3) rotation and a (3,) translation."""
+    transform = np.eye(4)
+    transform[:3, :3] = rotation
+    transform[:3, 3] = translation
+    return transform
+
+
+def strictly_increasing(stamps_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Recorded stamps with every one that does not follow its predecessor moved to 1 ns after it."""
+    steps = np.arange(len(stamps_ns))
+    return np.maximum.accumulate(stamps_ns - steps) + steps
+
+
+def require(module: str) -> Any:
+    """Import an optional reader library, or say how to install it."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise DataError(f"reading this recording needs {module}: pip install 'pointata[recordings]'") from error

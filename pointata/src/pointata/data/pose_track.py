@@ -1,0 +1,89 @@
+"""Sensor poses between odometry messages, and fixed transforms between the frames of a robot."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation, Slerp
+
+from pointata.data.files import rigid
+from pointata.errors import DataError
+
+
+class PoseTrack:
+    """Timed poses, interpolated: positions linearly, rotations on the shortest arc.
+
+    Beyond either end the outermost pose holds for `max_gap_s`.
+    """
+
+    def __init__(
+        self,
+        stamps_ns: Sequence[int],
+        positions: Sequence[Sequence[float]],
+        quaternions: Sequence[Sequence[float]],
+        max_gap_s: float = 1.0,
+    ) -> None:
+        """Poses in any order.
+
+        Args:
+            stamps_ns: (K,) times, nanoseconds, K at least 1; of equal ones the first counts.
+            positions: (K, 3) metres.
+            quaternions: (K, 4) x, y, z, w, not zero.
+            max_gap_s: how far from the nearest pose a time may lie, seconds.
+        """
+        self._stamps_ns, order = np.unique(np.array(stamps_ns, dtype=np.int64), return_index=True)
+        self._positions = np.array(positions, dtype=np.float64)[order]
+        try:
+            self._rotations = Rotation.from_quat(np.array(quaternions, dtype=np.float64)[order])
+        except ValueError as error:
+            raise DataError(f"odometry holds an orientation that is no rotation ({error})") from error
+        self._max_gap_ns = round(max_gap_s * 1e9)
+
+    def pose(self, stamp_ns: int) -> NDArray[np.float64]:
+        """(4, 4) pose at a time.
+
+        Raises:
+            DataError: no pose within max_gap_s.
+        """
+        gap = int(np.abs(self._stamps_ns - stamp_ns).min())
+        if gap > self._max_gap_ns:
+            raise DataError(
+                f"no odometry within {self._max_gap_ns / 1e9} s of the cloud at {stamp_ns} ns (the nearest is "
+                f"{gap / 1e9:.3f} s away); play the bag without odometry"
+            )
+        since_first = self._stamps_ns - self._stamps_ns[0]
+        at = float(np.clip(stamp_ns - self._stamps_ns[0], 0, since_first[-1]))
+        position = np.array([np.interp(at, since_first, self._positions[:, axis]) for axis in range(3)])
+        if len(since_first) == 1:
+            return rigid(self._rotations[0].as_matrix(), position)
+        return rigid(Slerp(since_first, self._rotations)([at])[0].as_matrix(), position)
+
+
+def fixed_transform(
+    edges: Mapping[str, tuple[str, NDArray[np.float64]]], target: str, source: str
+) -> NDArray[np.float64] | None:
+    """T_target_source (4, 4) through a tree of fixed transforms; None where the two are not connected.
+
+    Args:
+        edges: child frame -> (parent frame, T_parent_child).
+        target, source: frame names.
+    """
+    from_target, from_source = _ancestors(edges, target), _ancestors(edges, source)
+    for ancestor, T_ancestor_source in from_source.items():
+        if ancestor in from_target:
+            return np.linalg.inv(from_target[ancestor]) @ T_ancestor_source
+    return None
+
+
+def _ancestors(edges: Mapping[str, tuple[str, NDArray[np.float64]]], frame: str) -> dict[str, NDArray[np.float64]]:
+    """T_ancestor_frame of the frame itself and every frame above it, nearest first."""
+    result = {frame: np.eye(4)}
+    transform = np.eye(4)
+    while frame in edges:
+        parent, T_parent_child = edges[frame]
+        if parent in result:
+            raise DataError(f"the fixed transforms of the recording form a loop through {parent!r}")
+        transform = T_parent_child @ transform
+        result[parent] = transform
+        frame = parent
+    return result
