@@ -1,0 +1,64 @@
+"""Nearest neighbours, batched in torch and for single large clouds on the CPU."""
+
+import numpy as np
+import pynanoflann
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def nearest(query: Tensor, support: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k nearest support points of each query point, nearest first, by brute force.
+
+    Exact differences instead of the matrix-product form: that one loses neighbours far from the origin.
+
+    Args:
+        query: (..., Q, 3) float.
+        support: (..., S, 3) float, same leading dimensions, S >= k.
+        k: number of neighbours.
+
+    Returns:
+        distances (..., Q, k) and int64 indices (..., Q, k).
+    """
+    distance = torch.cdist(query, support, compute_mode="donot_use_mm_for_euclid_dist")
+    if k == 1:
+        value, index = distance.min(dim=-1, keepdim=True)
+        return value, index
+    found = distance.topk(k, dim=-1, largest=False, sorted=True)
+    return found.values, found.indices
+
+
+def gather(values: Tensor, index: Tensor) -> Tensor:
+    """Pick rows: values (..., S, C), index (..., Q, k) -> (..., Q, k, C)."""
+    flat = index.flatten(-2)  # (..., Q*k)
+    picked = values.gather(-2, flat.unsqueeze(-1).expand(*flat.shape, values.shape[-1]))  # (..., Q*k, C)
+    return picked.unflatten(-2, index.shape[-2:])
+
+
+def inverse_distance_weights(distance: Tensor) -> Tensor:
+    """Weights (..., k) proportional to 1/distance that sum to 1 (three-nearest interpolation of PointNet++)."""
+    weight = 1.0 / (distance + 1e-6)
+    return weight / weight.sum(dim=-1, keepdim=True)
+
+
+def cpu_nearest(
+    query: NDArray[np.float32], support: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The k nearest support points of each query point of one cloud, exactly, by a k-d tree.
+
+    Args:
+        query: (Q, 3) float32.
+        support: (S, 3) float32; where S < k the farthest found neighbour is repeated.
+        k: number of neighbours.
+
+    Returns:
+        distances (Q, k) float32 and indices (Q, k) int64, nearest first.
+    """
+    available = min(k, len(support))
+    tree = pynanoflann.KDTree(n_neighbors=available, metric="L2", leaf_size=16)
+    tree.fit(np.ascontiguousarray(support))
+    distance, index = tree.kneighbors(np.ascontiguousarray(query))
+    if available < k:
+        distance = np.pad(distance, ((0, 0), (0, k - available)), mode="edge")
+        index = np.pad(index, ((0, 0), (0, k - available)), mode="edge")
+    return np.asarray(distance, dtype=np.float32), np.asarray(index, dtype=np.int64)

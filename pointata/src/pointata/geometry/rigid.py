@@ -1,0 +1,31 @@
+"""Rigid transforms in homogeneous coordinates."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def is_rigid(transform: NDArray[np.float64], tolerance: float = 1e-3) -> bool:
+    """True for a finite (4, 4) matrix with an orthonormal right-handed rotation and last row 0 0 0 1."""
+    rotation = transform[:3, :3]
+    return bool(
+        transform.shape == (4, 4)
+        and np.isfinite(transform).all()
+        and np.allclose(rotation @ rotation.T, np.eye(3), atol=tolerance)
+        and np.linalg.det(rotation) > 0
+        and np.allclose(transform[3], (0, 0, 0, 1))
+    )
+
+
+def rotate(transform: NDArray[np.float64], points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Apply only the rotation of `transform` (4, 4) to points (N, 3): world-aligned axes, origin still at the sensor."""
+    if np.array_equal(transform[:3, :3], np.eye(3)):
+        return points
+    return points @ transform[:3, :3].T.astype(np.float32)
+
+
+def yaw(angle: float) -> NDArray[np.float64]:
+    """(4, 4) rotation by `angle` radians about z."""
+    c, s = np.cos(angle), np.sin(angle)
+    result = np.eye(4)
+    result[:2, :2] = [[c, -s], [s, c]]
+    return result

@@ -1,0 +1,99 @@
+"""Architecture of a network: what is stored in a bundle and needed to build it again."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pointata.errors import ConfigError
+
+#: The tasks a head exists for, in the order in which results are reported.
+TASKS = ("action", "segments", "semantic")
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """The frozen 3D transformer (Point-MAE encoder)."""
+
+    width: int = 384
+    """Channels of a token."""
+    depth: int = 12
+    """Transformer blocks."""
+    heads: int = 6
+    """Attention heads; divides `width`."""
+    tokenizer: tuple[int, int, int] = (128, 256, 512)
+    """Hidden widths of the mini-PointNet: first layer, first pooling, second layer."""
+    position_hidden: int = 128
+    """Hidden width of the position embedding."""
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ConfigError(f"backbone.heads ({self.heads}) must divide backbone.width ({self.width})")
+        if min(self.width, self.depth, self.heads, self.position_hidden, *self.tokenizer) < 1:
+            raise ConfigError(f"all sizes of the backbone must be positive: {self}")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The whole network: backbone, tokens, adapters and heads."""
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    points: int = 2048
+    """Points sampled from each frame."""
+    groups: int = 64
+    """Tokens per frame: the first `groups` of the sampled points are their centres."""
+    group_size: int = 32
+    """Points per token."""
+    window: int = 24
+    """Frames the action heads look back over, the newest included."""
+    adapter_width: int = 64
+    """Bottleneck of the point-video adapters and of the spatial-context encoder."""
+    context_neighbours: int = 8
+    """Centres that the spatial-context encoder looks at."""
+    point_neighbours: int = 16
+    """Sampled points that describe a point's own local geometry in the semantic head."""
+    features: tuple[str, ...] = ()
+    """Names of the per-point input channels besides x, y, z."""
+    heads: Mapping[str, int] = field(default_factory=dict)
+    """Number of classes of each task that has a head."""
+
+    def __post_init__(self) -> None:
+        if not self.context_neighbours <= self.groups <= self.points:
+            raise ConfigError(
+                f"need context_neighbours <= groups <= points, got {self.context_neighbours}, {self.groups}, {self.points}"
+            )
+        if not 1 <= self.group_size <= self.points:
+            raise ConfigError(f"group_size must be 1 to points ({self.points}), got {self.group_size}")
+        if self.window < 3:
+            raise ConfigError(f"window must be at least 3 frames (the reach of an adapter), got {self.window}")
+        unknown = set(self.heads) - set(TASKS)
+        if unknown or any(not 2 <= count <= 255 for count in self.heads.values()):
+            raise ConfigError(f"heads maps {', '.join(TASKS)} to 2 to 255 classes, got {dict(self.heads)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a bundle's metadata; `from_dict` is the way back."""
+        return asdict(self) | {"heads": dict(self.heads)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "NetworkConfig":
+        """Build from `to_dict`'s result (lists where JSON made lists of tuples)."""
+        backbone = dict(data["backbone"])
+        backbone["tokenizer"] = tuple(backbone["tokenizer"])
+        rest = {key: value for key, value in data.items() if key != "backbone"}
+        return cls(backbone=BackboneConfig(**backbone), **(rest | {"features": tuple(data["features"])}))
+
+
+#: Backbones by preset name. `base` is the Point-MAE encoder.
+BACKBONES: Mapping[str, BackboneConfig] = {
+    "tiny": BackboneConfig(width=96, depth=4, heads=4, tokenizer=(48, 96, 160), position_hidden=64),
+    "small": BackboneConfig(width=192, depth=6, heads=6, tokenizer=(64, 128, 256), position_hidden=96),
+    "base": BackboneConfig(),
+}
+
+_ADAPTER_WIDTHS = {"tiny": 32, "small": 48, "base": 64}
+
+
+def preset(name: str, **overrides: Any) -> NetworkConfig:
+    """A network by preset name ("tiny", "small" or "base"), any field of `NetworkConfig` overridden."""
+    if name not in BACKBONES:
+        raise ConfigError(f"unknown preset {name!r}: choose one of {', '.join(BACKBONES)}")
+    return NetworkConfig(**({"backbone": BACKBONES[name], "adapter_width": _ADAPTER_WIDTHS[name]} | overrides))

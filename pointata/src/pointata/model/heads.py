@@ -1,0 +1,91 @@
+"""The three heads: action recognition, action segmentation, semantic segmentation."""
+
+import torch
+from torch import Tensor, nn
+
+from pointata.geometry.neighbours import gather, inverse_distance_weights, nearest
+
+
+class ActionHead(nn.Module):
+    """Class of the window: mean and max over its tokens -> MLP (the paper's 768-256-C at width 384)."""
+
+    def __init__(self, width: int, classes: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        hidden = 2 * width // 3
+        self.mlp = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Dropout(0.3), nn.Linear(hidden, classes))
+
+    def forward(self, pooled: Tensor, valid: Tensor) -> Tensor:
+        """Scores of every window that ends in the chunk.
+
+        Args:
+            pooled: (B, W - 1 + T, 2D), mean and max over the tokens of each frame; history first.
+            valid: (B, W - 1 + T) bool, frames that belong to the stream.
+
+        Returns:
+            (B, T, C) logits.
+        """
+        mask = valid.unfold(1, self.window, 1).unsqueeze(2)  # (B, T, 1, W)
+        means, maxima = pooled.unfold(1, self.window, 1).chunk(2, dim=2)  # each (B, T, D, W)
+        mean = torch.where(mask, means, 0.0).sum(-1) / mask.sum(-1)
+        largest = torch.where(mask, maxima, -torch.inf).amax(-1)
+        logits: Tensor = self.mlp(torch.cat([mean, largest], dim=-1))
+        return logits
+
+
+class SegmentsHead(nn.Module):
+    """Class of each frame: max over its tokens -> causal recurrent layer -> linear."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.recurrent = nn.GRU(2 * width, width, batch_first=True)
+        self.out = nn.Linear(width, classes)
+
+    def forward(self, frames: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of the frames of a chunk.
+
+        Args:
+            frames: (B, T, 2D) pooled features.
+            state: (B, D) recurrent state before the chunk.
+
+        Returns:
+            (B, T, C) logits and the new state (B, D).
+        """
+        features, last = self.recurrent(frames, state.unsqueeze(0).contiguous())
+        return self.out(features), last.squeeze(0)
+
+
+class SemanticHead(nn.Module):
+    """Class of each sampled point: tokens of three depths interpolated to it, and its own local geometry."""
+
+    def __init__(self, width: int, classes: int, features: int) -> None:
+        super().__init__()
+        local = max(32, width // 3)
+        self.tokens = nn.Linear(3 * width, width)
+        self.near = nn.Sequential(nn.Linear(3 + features, local), nn.GELU(), nn.Linear(local, local))
+        self.point = nn.Linear(3 + local, width)
+        self.mlp = nn.Sequential(nn.LayerNorm(width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, classes))
+
+    def forward(self, layers: list[Tensor], centres: Tensor, points: Tensor, neighbours: Tensor, features: Tensor | None) -> Tensor:
+        """Score points.
+
+        Args:
+            layers: three (..., G, D) token tensors.
+            centres: (..., G, 3).
+            points: (..., N, 3) sampled points.
+            neighbours: (..., N, k) int64 nearest sampled points.
+            features: (..., N, F) further channels, or None.
+
+        Returns:
+            (..., N, C) logits.
+        """
+        offsets = gather(points, neighbours) - points.unsqueeze(-2)  # (..., N, k, 3)
+        if features is not None:
+            offsets = torch.cat([offsets, gather(features, neighbours)], dim=-1)
+        local = self.near(offsets).amax(dim=-2)  # (..., N, local)
+        distance, index = nearest(points, centres, 3)  # (..., N, 3)
+        weight = inverse_distance_weights(distance).unsqueeze(-1)
+        tokens = self.tokens(torch.cat(layers, dim=-1))  # (..., G, D): linear before interpolation, the same sum
+        spread = (gather(tokens, index) * weight).sum(dim=-2)  # (..., N, D)
+        logits: Tensor = self.mlp(spread + self.point(torch.cat([points, local], dim=-1)))
+        return logits

@@ -1,0 +1,156 @@
+"""PointATA: the adapter-augmented frozen 3D backbone, run on clips or frame by frame with equal results."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pointata.model.adapter import PointVideoAdapter, with_history
+from pointata.model.align import PointAlignEmbedder
+from pointata.model.backbone import Backbone
+from pointata.model.config import NetworkConfig
+from pointata.model.context import SpatialContextEncoder
+from pointata.model.correspondence import TAPS, correspond
+from pointata.model.heads import ActionHead, SegmentsHead, SemanticHead
+from pointata.model.state import Clip, StreamState
+from pointata.model.tokenizer import group
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the heads see of a chunk of T frames.
+
+    Attributes:
+        centres: (B, T, G, 3).
+        layers: tokens (B, T, G, D) after a third, two thirds and all of the blocks.
+        pooled: (B, W - 1 + T, 2D), mean and max over the tokens of each frame; W - 1 frames of history first.
+        valid: (B, W - 1 + T) bool, frames that belong to the stream.
+    """
+
+    centres: Tensor
+    layers: list[Tensor]
+    pooled: Tensor
+    valid: Tensor
+
+
+class PointATA(nn.Module):
+    """Align then Adapt (arXiv 2602.23069), reconstructed as a streaming network.
+
+    Attention is spatial; time enters through the embedder's motion branch and the adapters, and only backwards. So a
+    clip and the same frames one by one give the same numbers.
+    """
+
+    def __init__(self, config: NetworkConfig, backbone: Backbone | None = None) -> None:
+        super().__init__()
+        self.config = config
+        width, bottleneck = config.backbone.width, config.adapter_width
+        self.backbone = Backbone(config.backbone) if backbone is None else backbone
+        self.embedder = PointAlignEmbedder(self.backbone.tokenizer, len(config.features))
+        self.adapters = nn.ModuleList(PointVideoAdapter(width, bottleneck) for _ in range(config.backbone.depth))
+        self.context = SpatialContextEncoder(width, bottleneck, config.context_neighbours)
+        heads: dict[str, nn.Module] = {}
+        if "action" in config.heads:
+            heads["action"] = ActionHead(width, config.heads["action"], config.window)
+        if "segments" in config.heads:
+            heads["segments"] = SegmentsHead(width, config.heads["segments"])
+        if "semantic" in config.heads:
+            heads["semantic"] = SemanticHead(width, config.heads["semantic"], len(config.features))
+        self.heads = nn.ModuleDict(heads)
+
+    def adopt_embedder(self) -> None:
+        """Make the embedder's PointNet the backbone's tokenizer: the 3D network that full training leaves behind."""
+        self.backbone.tokenizer.load_state_dict(self.embedder.point_net.state_dict())
+
+    def initial_state(self, streams: int) -> StreamState:
+        """The state of `streams` streams that have seen nothing."""
+        c = self.config
+        weight = self.context.up.weight
+        width, history = c.backbone.width, c.window - 1
+        f32 = {"device": weight.device, "dtype": weight.dtype}
+        f64 = {"device": weight.device, "dtype": torch.float64}
+        return StreamState(
+            valid=torch.zeros(streams, history, dtype=torch.bool, device=weight.device),
+            centres=torch.zeros(streams, TAPS, c.groups, 3, **f32),
+            origins=torch.zeros(streams, TAPS, 3, **f64),
+            stamps=torch.zeros(streams, TAPS, **f64),
+            adapters=torch.zeros(c.backbone.depth, streams, TAPS, c.groups, c.adapter_width, **f32),
+            pooled=torch.zeros(streams, history, 2 * width, **f32),
+            segments=torch.zeros(streams, width if "segments" in c.heads else 0, **f32),
+        )
+
+    def encode(self, clip: Clip, state: StreamState) -> tuple[Encoded, StreamState]:
+        """Run the trunk over a chunk that continues `state`; the recurrent state of the heads is carried unchanged."""
+        c = self.config
+        batch, length = clip.points.shape[:2]
+        centres, patches, features = group(clip.points, c.groups, c.group_size, clip.features)
+        past = correspond(clip, centres, state)
+        tokens = self.embedder(patches, features, past)  # (B, T, G, D)
+        position = self.backbone.position(centres)
+        near, offsets = self.context.surroundings(centres)
+        depth = c.backbone.depth
+        taken = {max(1, depth // 3) - 1, max(1, 2 * depth // 3) - 1, depth - 1}
+        layers, adapter_states = [], []
+        for i, (block, adapter) in enumerate(zip(self.backbone.blocks, self.adapters, strict=True)):
+            spatial = block((tokens + position).flatten(0, 1)).unflatten(0, (batch, length))
+            present = adapter.down(spatial)  # (B, T, G, r)
+            taps, remembered = with_history(state.adapters[i], present, past)
+            tokens = spatial + adapter(present, taps) + self.context(spatial, near, offsets)
+            adapter_states.append(remembered)
+            if i in taken:
+                layers.append(tokens)
+        layers[-1] = self.backbone.norm(tokens)
+        layers = [layers[0]] * (3 - len(layers)) + layers  # a backbone of one or two blocks
+        frame = torch.cat([layers[-1].mean(dim=2), layers[-1].amax(dim=2)], dim=-1)  # (B, T, 2D)
+        pooled = torch.cat([state.pooled, frame], dim=1)
+        valid = torch.cat([state.valid, torch.ones_like(clip.stamps, dtype=torch.bool)], dim=1)
+        new_state = StreamState(
+            valid=valid[:, length:],
+            centres=torch.cat([state.centres, centres], dim=1)[:, -TAPS:],
+            origins=torch.cat([state.origins, clip.origins], dim=1)[:, -TAPS:],
+            stamps=torch.cat([state.stamps, clip.stamps], dim=1)[:, -TAPS:],
+            adapters=torch.stack(adapter_states),
+            pooled=pooled[:, length:],
+            segments=state.segments,
+        )
+        return Encoded(centres, layers, pooled, valid), new_state
+
+    def semantic(self, encoded: Encoded, clip: Clip) -> Tensor:
+        """Scores of the sampled points: (B, T, N, C) logits. The clip may be the tail of the encoded chunk."""
+        if clip.neighbours is None:
+            raise ValueError("the semantic head needs Clip.neighbours")
+        tail = -clip.points.shape[1]
+        layers = [layer[:, tail:] for layer in encoded.layers]
+        scores: Tensor = self.heads["semantic"](
+            layers, encoded.centres[:, tail:], clip.points, clip.neighbours, clip.features
+        )
+        return scores
+
+    def run(self, clip: Clip, state: StreamState) -> tuple[dict[str, Tensor], StreamState]:
+        """Continue the streams by a chunk of T >= 1 frames.
+
+        Returns:
+            Logits by task: "action" (B, T, C) for the window ending at each frame, "segments" (B, T, C) for each
+            frame, "semantic" (B, T, N, C) for each sampled point; and the state after the chunk.
+        """
+        encoded, new_state = self.encode(clip, state)
+        outputs: dict[str, Tensor] = {}
+        if "action" in self.heads:
+            outputs["action"] = self.heads["action"](encoded.pooled, encoded.valid)
+        if "segments" in self.heads:
+            frames = encoded.pooled[:, self.config.window - 1 :]
+            outputs["segments"], segments = self.heads["segments"](frames, state.segments)
+            new_state = StreamState(**{**vars(new_state), "segments": segments})
+        if "semantic" in self.heads:
+            outputs["semantic"] = self.semantic(encoded, clip)
+        return outputs, new_state
+
+    def forward(self, clip: Clip) -> Mapping[str, Tensor]:
+        """Run whole clips from an empty past; see `run` for the outputs."""
+        return self.run(clip, self.initial_state(len(clip.points)))[0]
+
+    def step(self, frame: Clip, state: StreamState) -> tuple[Mapping[str, Tensor], StreamState]:
+        """Run one new frame (T = 1) of each stream at the cost of that frame alone; see `run` for the outputs."""
+        if frame.points.shape[1] != 1:
+            raise ValueError(f"step takes one frame, got {frame.points.shape[1]}; use run for a chunk")
+        return self.run(frame, state)

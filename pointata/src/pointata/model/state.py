@@ -1,0 +1,72 @@
+"""What a network remembers of a stream, and the clip it takes."""
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Sampled frames of B streams, T frames each, oldest first.
+
+    Attributes:
+        points: (B, T, N, 3) float32, farthest point order, world-aligned axes with the origin at the sensor, in
+            units of the normalisation (metres / scale).
+        origins: (B, T, 3) float64, position of the sensor in the world, same units.
+        stamps: (B, T) float64, seconds from any origin.
+        neighbours: (B, T, N, k) int64, each point's nearest sampled points, itself included; needed by the semantic
+            head only.
+        features: (B, T, N, F) float32, or None where the network takes none.
+    """
+
+    points: Tensor
+    origins: Tensor
+    stamps: Tensor
+    neighbours: Tensor | None = None
+    features: Tensor | None = None
+
+    def frames(self, start: int, stop: int) -> "Clip":
+        """The frames [start, stop) of every stream."""
+        return Clip(**{f.name: None if (v := getattr(self, f.name)) is None else v[:, start:stop] for f in fields(self)})
+
+    def to(self, device: torch.device | str) -> "Clip":
+        """Copy to a device."""
+        return Clip(**{f.name: None if (v := getattr(self, f.name)) is None else v.to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """Everything that the past contributes to the next frame; its size does not depend on the stream's length.
+
+    H = window - 1 frames of history for the pooled features, of which the newest two also keep their tokens.
+
+    Attributes:
+        valid: (B, H) bool, whether that frame has been seen since the last reset; newest last.
+        centres: (B, 2, G, 3) float32 of frames t-2 and t-1, sensor-centred at their own time.
+        origins: (B, 2, 3) float64 sensor positions.
+        stamps: (B, 2) float64 seconds.
+        adapters: (L, B, 2, G, r) float32, down-projected tokens of each block.
+        pooled: (B, H, 2D) float32, mean and max over the tokens of each frame.
+        segments: (B, S) float32, recurrent state of the action segmentation head.
+    """
+
+    valid: Tensor
+    centres: Tensor
+    origins: Tensor
+    stamps: Tensor
+    adapters: Tensor
+    pooled: Tensor
+    segments: Tensor
+
+    def kib(self) -> float:
+        """Size of one stream's state in KiB."""
+        tensors = [getattr(self, f.name) for f in fields(self)]
+        return sum(t.numel() * t.element_size() for t in tensors) / len(self.valid) / 1024
+
+    def reset(self, streams: Tensor) -> "StreamState":
+        """Forget the past of the streams chosen by a (B,) bool mask."""
+        keep = ~streams
+        return replace(
+            self, valid=self.valid & keep[:, None], segments=torch.where(keep[:, None], self.segments, 0.0)
+        )

@@ -1,0 +1,85 @@
+"""From points to tokens: groups around centres, and the mini-PointNet that embeds them (Point-MAE)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pointata.geometry.neighbours import gather, nearest
+
+
+def group(points: Tensor, groups: int, group_size: int, features: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Cut a sampled frame into groups of near points.
+
+    Args:
+        points: (..., N, 3), farthest point order: the first `groups` are the centres.
+        groups: number of groups G.
+        group_size: points per group K.
+        features: (..., N, F) further channels, or None.
+
+    Returns:
+        centres (..., G, 3), patches (..., G, K, 3) relative to their centre, features of the patches
+        (..., G, K, F) or None.
+    """
+    centres = points[..., :groups, :]
+    _, index = nearest(centres, points, group_size)  # (..., G, K)
+    patches = gather(points, index) - centres.unsqueeze(-2)
+    return centres, patches, None if features is None else gather(features, index)
+
+
+class PointwiseNorm(nn.BatchNorm1d):
+    """BatchNorm over the last axis of a tensor of any rank."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.reshape(-1, input.shape[-1])).view(input.shape)
+
+
+class MiniPointNet(nn.Module):
+    """Embeds each group of points as one token: 3-h0-BN-ReLU-h1, max, concatenated, h2-BN-ReLU-width, max.
+
+    Point-MAE's patch encoder; with widths (128, 256, 512) and 384 its weights import into it.
+    """
+
+    def __init__(self, hidden: tuple[int, int, int], width: int) -> None:
+        super().__init__()
+        self.first_in = nn.Linear(3, hidden[0])
+        self.first_norm = PointwiseNorm(hidden[0])
+        self.first_out = nn.Linear(hidden[0], hidden[1])
+        self.second_in = nn.Linear(2 * hidden[1], hidden[2])
+        self.second_norm = PointwiseNorm(hidden[2])
+        self.second_out = nn.Linear(hidden[2], width)
+
+    def forward(self, patches: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Embed patches.
+
+        Args:
+            patches: (..., K, 3) points relative to their centre.
+            extra: (..., K, h0) added to the first layer's output (further input channels), or None.
+
+        Returns:
+            (..., width) tokens.
+        """
+        first = self.first_in(patches)  # (..., K, h0)
+        if extra is not None:
+            first = first + extra
+        points = self.first_out(F.relu(self.first_norm(first)))  # (..., K, h1)
+        whole = points.amax(dim=-2, keepdim=True)  # (..., 1, h1)
+        # Linear(concat(whole, points)), the part of `whole` computed once a group instead of once a point
+        on_whole, on_points = self.second_in.weight.split(points.shape[-1], dim=1)
+        second = F.linear(points, on_points, self.second_in.bias) + F.linear(whole, on_whole)  # (..., K, h2)
+        tokens: Tensor = self.second_out(F.relu(self.second_norm(second))).amax(dim=-2)
+        return tokens
+
+
+def position_embedding(hidden: int, width: int) -> nn.Sequential:
+    """MLP from a centre (3) to an embedding (width)."""
+    return nn.Sequential(nn.Linear(3, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(M, G, D) -> (M, heads, G, D / heads)."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(M, heads, G, d) -> (M, G, heads * d)."""
+    return torch.flatten(x.transpose(1, 2), 2)
