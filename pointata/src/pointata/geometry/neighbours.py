@@ -42,7 +42,7 @@ def inverse_distance_weights(distance: Tensor) -> Tensor:
 
 
 def cpu_nearest(
-    query: NDArray[np.float32], support: NDArray[np.float32], k: int
+    query: NDArray[np.float32], support: NDArray[np.float32], k: int, jobs: int = 1
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The k nearest support points of each query point of one cloud, exactly, by a k-d tree.
 
@@ -50,6 +50,7 @@ def cpu_nearest(
         query: (Q, 3) float32.
         support: (S, 3) float32; where S < k the farthest found neighbour is repeated.
         k: number of neighbours.
+        jobs: threads.
 
     Returns:
         distances (Q, k) float32 and indices (Q, k) int64, nearest first.
@@ -57,7 +58,7 @@ def cpu_nearest(
     available = min(k, len(support))
     tree = pynanoflann.KDTree(n_neighbors=available, metric="L2", leaf_size=16)
     tree.fit(np.ascontiguousarray(support))
-    distance, index = tree.kneighbors(np.ascontiguousarray(query))
+    distance, index = tree.kneighbors(np.ascontiguousarray(query), n_jobs=jobs)
     if available < k:
         distance = np.pad(distance, ((0, 0), (0, k - available)), mode="edge")
         index = np.pad(index, ((0, 0), (0, k - available)), mode="edge")

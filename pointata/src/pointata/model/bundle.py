@@ -1,0 +1,234 @@
+"""Bundles: weights with everything needed to use them, as safetensors files (never pickle).
+
+A backbone bundle holds the frozen 3D network; an adapter bundle the trained rest, and names the backbone it fits.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pointata.classes import ClassInfo
+from pointata.errors import BundleError, PointataError
+from pointata.model.config import BackboneConfig, NetworkConfig
+from pointata.model.pointata import PointATA
+from pointata.model.trainable import adapter_state, backbone_state, checksum
+from pointata.sampling import SamplingConfig
+
+_FORMAT = 1
+_SHIPPED = Path(__file__).parents[1] / "bundles"
+
+
+@dataclass(frozen=True)
+class BundleMetadata:
+    """What an adapter bundle says of itself."""
+
+    name: str
+    """Name of the bundle."""
+    network: NetworkConfig
+    """Architecture."""
+    sampling: SamplingConfig
+    """How frames are sampled and normalised."""
+    heads: Mapping[str, tuple[ClassInfo, ...]]
+    """Classes of each task ("action", "segments", "semantic")."""
+    frame_period_s: float
+    """Time between two frames in training, seconds."""
+    backbone: str
+    """Name of the backbone bundle it belongs to."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Data, mode, seed and duration of the training."""
+    score: Mapping[str, float] = field(default_factory=dict)
+    """Measured on data unseen in training."""
+
+    @property
+    def window_frames(self) -> int:
+        """Frames in the window of the action heads."""
+        return self.network.window
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Point fields needed besides x, y, z."""
+        return self.network.features
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for the file's header."""
+        return {
+            "name": self.name,
+            "network": self.network.to_dict(),
+            "sampling": self.sampling.to_dict(),
+            "heads": {
+                task: [{"id": c.id, "name": c.name, "color": list(c.color)} for c in classes]
+                for task, classes in self.heads.items()
+            },
+            "frame_period_s": self.frame_period_s,
+            "backbone": self.backbone,
+            "training": dict(self.training),
+            "score": dict(self.score),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "BundleMetadata":
+        """The way back from `to_dict`."""
+        heads = {
+            task: tuple(ClassInfo(c["id"], c["name"], tuple(c["color"])) for c in classes)
+            for task, classes in data["heads"].items()
+        }
+        return cls(
+            **(
+                dict(data)
+                | {
+                    "network": NetworkConfig.from_dict(data["network"]),
+                    "sampling": SamplingConfig.from_dict(data["sampling"]),
+                    "heads": heads,
+                }
+            )
+        )
+
+
+def shipped_bundles() -> list[str]:
+    """Names of the adapter bundles that come with the package."""
+    return sorted(p.stem for p in _SHIPPED.glob("*.safetensors") if not p.stem.endswith("_backbone"))
+
+
+def resolve(name: str, beside: Path | None = None) -> Path:
+    """The file of a bundle given by path or by the name of a shipped one.
+
+    Args:
+        name: a path, or a name without suffix.
+        beside: another folder in which names are looked up first.
+
+    Raises:
+        BundleError: there is no such file.
+    """
+    candidates = [Path(name)]
+    if Path(name).suffix != ".safetensors":
+        candidates = [folder / f"{name}.safetensors" for folder in ([beside] if beside else []) + [_SHIPPED]]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise BundleError(
+        f"no bundle {name!r}: give the path of a .safetensors file or one of {', '.join(shipped_bundles()) or '(none)'}"
+    )
+
+
+def _write(path: Path, kind: str, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
+    header = {"pointata": json.dumps({"format": _FORMAT, "kind": kind, **content})}
+    temporary = path.with_suffix(".partial")
+    save_file(dict(tensors), temporary, metadata=header)
+    temporary.replace(path)  # an interrupted save leaves the old bundle whole
+
+
+def _half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: (value.half() if value.is_floating_point() else value).cpu().contiguous() for name, value in state.items()
+    }
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The readable part of a bundle, without its weights."""
+    return _read(path, tensors=False)[0]
+
+
+def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("pointata", "null"))
+            state = {name: file.get_tensor(name) for name in file.keys()} if tensors else {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read as a bundle ({error}): copy or train it again") from error
+    if not isinstance(header, dict) or "kind" not in header:
+        raise BundleError(f"{path} is a safetensors file, but not a pointata bundle: it lacks the pointata header")
+    if header.get("format") != _FORMAT:
+        raise BundleError(f"{path} has bundle format {header.get('format')}, this version reads {_FORMAT}: update pointata")
+    return header, state
+
+
+def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata) -> Path:
+    """Write `<name>.safetensors` (adapter) and, unless it exists unchanged, `<backbone>.safetensors` into a folder.
+
+    Weights are stored as float16; the backbone's checksum is taken of what is stored.
+
+    Raises:
+        BundleError: the folder already has a different backbone of that name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    backbone = _half(backbone_state(model))
+    fingerprint = checksum(backbone)
+    backbone_path = folder / f"{metadata.backbone}.safetensors"
+    if not backbone_path.exists():
+        content = {"name": metadata.backbone, "network": metadata.network.to_dict()["backbone"], "checksum": fingerprint}
+        _write(backbone_path, "backbone", backbone, content)
+    elif read_header(backbone_path)["checksum"] != fingerprint:
+        raise BundleError(f"{backbone_path} holds another backbone: choose another name for this one, or remove the file")
+    path = folder / f"{metadata.name}.safetensors"
+    content = {"metadata": metadata.to_dict(), "backbone_checksum": fingerprint}
+    _write(path, "adapter", _half(adapter_state(model)), content)
+    return path
+
+
+def load_backbone(name: str, beside: Path | None = None) -> tuple[BackboneConfig, dict[str, Tensor]]:
+    """Architecture and float16 tensors (named as in `PointATA`) of a backbone bundle, given by name or path.
+
+    Raises:
+        BundleError: missing, damaged, or of another kind; its weights do not match its checksum.
+    """
+    path = resolve(name, beside)
+    header, state = _read(path)
+    if header["kind"] != "backbone":
+        raise BundleError(f"{path} is an {header['kind']} bundle where a backbone is needed")
+    if checksum(state) != header["checksum"]:
+        raise BundleError(f"{path} is damaged: its weights do not match its checksum; copy it again")
+    config = dict(header["network"])
+    return BackboneConfig(**(config | {"tokenizer": tuple(config["tokenizer"])})), state
+
+
+def read_metadata(name: str) -> BundleMetadata:
+    """What an adapter bundle, given by name or path, says of itself."""
+    return _metadata(resolve(name), read_header(resolve(name)))
+
+
+def _metadata(path: Path, header: Mapping[str, Any]) -> BundleMetadata:
+    if header["kind"] != "adapter":
+        raise BundleError(f"{path} is a {header['kind']} bundle: as model give an adapter bundle that uses it")
+    try:
+        return BundleMetadata.from_dict(header["metadata"])
+    except (KeyError, TypeError, ValueError, PointataError) as error:
+        raise BundleError(f"{path} has incomplete metadata ({error}): train or copy it again") from error
+
+
+def load_bundle(name: str, backbone: str | None = None) -> tuple[PointATA, BundleMetadata]:
+    """Build the network of an adapter bundle, in eval mode, float32, on the CPU.
+
+    Args:
+        name: path, or name of a shipped bundle.
+        backbone: path or name of the backbone bundle; None for the one it names, beside it or shipped.
+
+    Raises:
+        BundleError: a file is missing or damaged, or the two do not belong together.
+    """
+    path = resolve(name)
+    header, adapter = _read(path)
+    metadata = _metadata(path, header)
+    config, frozen = load_backbone(backbone or metadata.backbone, beside=path.parent)
+    if config != metadata.network.backbone or checksum(frozen) != header["backbone_checksum"]:
+        raise BundleError(
+            f"{path} was trained on backbone {metadata.backbone!r} (checksum {header['backbone_checksum']}), "
+            f"but {backbone or metadata.backbone!r} has checksum {checksum(frozen)}: use the backbone it was trained on"
+        )
+    with torch.device("cpu"):
+        model = PointATA(metadata.network)
+    expected = model.state_dict()
+    given = {**frozen, **adapter}
+    wrong = sorted(
+        set(expected) ^ set(given) | {n for n in set(expected) & set(given) if expected[n].shape != given[n].shape}
+    )
+    if wrong:
+        raise BundleError(f"{path} does not fit its own architecture; first differing tensor: {wrong[0]}")
+    model.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in given.items()})
+    return model.eval(), metadata

@@ -1,0 +1,143 @@
+"""From a frame to what the network takes: range crop, sampling, rotation into world axes, normalisation.
+
+The same function serves training, evaluation and the robot.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pointata.errors import ConfigError, DataError
+from pointata.frame import Frame
+from pointata.geometry.neighbours import cpu_nearest
+from pointata.geometry.rigid import rotate
+from pointata.geometry.sampling import sample_indices
+from pointata.model.state import Clip
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a bundle's network wants its frames; stored in the bundle."""
+
+    points: int = 2048
+    """Points sampled from each frame."""
+    voxel_m: float = 0.0
+    """Edge of the thinning voxels, metres; 0 for none."""
+    scale_m: float = 1.0
+    """Length of one unit of the network's coordinates, metres."""
+    min_range_m: float = 0.0
+    """Points nearer to the sensor are not used, metres."""
+    max_range_m: float = 0.0
+    """Points farther from the sensor are not used, metres; 0 for no limit."""
+    point_neighbours: int = 16
+    """Nearest sampled points listed for each point; 0 where no semantic head needs them."""
+
+    def __post_init__(self) -> None:
+        if self.points < 1 or self.scale_m <= 0 or self.voxel_m < 0:
+            raise ConfigError(f"sampling needs points >= 1, scale_m > 0 and voxel_m >= 0: {self}")
+        if self.min_range_m < 0 or 0 < self.max_range_m <= self.min_range_m:
+            raise ConfigError(f"sampling needs 0 <= min_range_m < max_range_m (or max_range_m = 0): {self}")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "SamplingConfig":
+        """The way back from `to_dict`."""
+        return cls(**data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a bundle's metadata."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SampledFrame:
+    """The points of a frame that the network sees.
+
+    Attributes:
+        index: (P,) int64 into `Frame.points`, farthest points first; repeats where the frame has fewer points.
+        used: (U,) int64 into `Frame.points`, all points within range.
+        points: (P, 3) float32, world-aligned axes, origin at the sensor, units of `scale_m`.
+        neighbours: (P, k) int64 into the P points, nearest first (the point itself included).
+        features: (P, F) float32.
+        origin: (3,) float64, the sensor's position in the world, units of `scale_m`.
+        stamp_s: float, seconds.
+    """
+
+    index: NDArray[np.int64]
+    used: NDArray[np.int64]
+    points: NDArray[np.float32]
+    neighbours: NDArray[np.int64]
+    features: NDArray[np.float32]
+    origin: NDArray[np.float64]
+    stamp_s: float
+
+
+def in_range(points: NDArray[np.float32], min_range_m: float, max_range_m: float) -> NDArray[np.int64]:
+    """Indices of the points (N, 3) whose distance from the sensor lies within the limits; 0 means no upper limit."""
+    if min_range_m <= 0 and max_range_m <= 0:
+        return np.arange(len(points))
+    squared = np.einsum("nd,nd->n", points, points)
+    upper = max_range_m**2 if max_range_m > 0 else np.inf
+    return np.flatnonzero((squared >= min_range_m**2) & (squared <= upper))
+
+
+def select_features(frame: Frame, names: Sequence[str]) -> NDArray[np.float32]:
+    """(N, F) features of a frame in the order of `names`; a missing one is a DataError."""
+    missing = [name for name in names if name not in frame.features]
+    if missing:
+        raise DataError(
+            f"the model needs the point field(s) {', '.join(missing)}, but the cloud only has "
+            f"{', '.join(frame.features) or 'x, y, z'}: choose a bundle trained without them, or publish them"
+        )
+    if not names:
+        return np.zeros((len(frame.points), 0), dtype=np.float32)
+    return np.stack([frame.features[name] for name in names], axis=1)
+
+
+def sample_frame(frame: Frame, config: SamplingConfig, features: Sequence[str] = ()) -> SampledFrame:
+    """Sample one frame.
+
+    Raises:
+        DataError: no point within range, or a feature that the network needs is missing.
+    """
+    used = in_range(frame.points, config.min_range_m, config.max_range_m)
+    if len(used) == 0:
+        raise DataError(
+            f"frame at {frame.stamp_ns} ns has no finite point within range "
+            f"({config.min_range_m} to {config.max_range_m or 'any'} m) among its {frame.source_count} points"
+        )
+    channels = select_features(frame, features)
+    candidates = frame.points if len(used) == len(frame.points) else frame.points[used]
+    index = used[sample_indices(candidates, config.points, config.voxel_m)]
+    points = rotate(frame.T_world_sensor, frame.points[index]) / np.float32(config.scale_m)
+    points = np.ascontiguousarray(points)
+    return SampledFrame(
+        index=index,
+        used=used,
+        points=points,
+        neighbours=cpu_nearest(points, points, config.point_neighbours)[1]
+        if config.point_neighbours
+        else np.zeros((len(points), 0), dtype=np.int64),
+        features=channels[index],
+        origin=frame.T_world_sensor[:3, 3] / config.scale_m,
+        stamp_s=frame.stamp_ns * 1e-9,
+    )
+
+
+def to_clip(frames: Sequence[SampledFrame]) -> Clip:
+    """One stream's frames, oldest first, as a batch of one: (1, T, ...). Stamps keep their origin."""
+
+    def stack(arrays: Sequence[NDArray[Any]]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(arrays)).unsqueeze(0)
+
+    first = frames[0]
+    return Clip(
+        points=stack([f.points for f in frames]),
+        origins=stack([f.origin for f in frames]),
+        stamps=torch.tensor([[f.stamp_s for f in frames]], dtype=torch.float64),
+        neighbours=stack([f.neighbours for f in frames]) if first.neighbours.shape[1] else None,
+        features=stack([f.features for f in frames]) if first.features.shape[1] else None,
+    )
