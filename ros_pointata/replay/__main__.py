@@ -1,0 +1,7 @@
+"""`python -m ros_pointata.replay SOURCE`, the same as `ros2 run ros_pointata replay SOURCE`."""
+
+import sys
+
+from ros_pointata.replay.cli import main
+
+sys.exit(main())

@@ -1,0 +1,172 @@
+"""Command line of the replay: `ros2 run ros_pointata replay SOURCE [options]`."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pointata import DataError
+from pointata.data.recording import LAYOUTS, Recording, open_recording
+from ros_pointata.replay.pace import Pace
+
+if TYPE_CHECKING:
+    from ros_pointata.replay.player import Player
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Play a recording; returns the exit code: 0 played or interrupted, 1 failed.
+
+    Args:
+        argv: arguments without the program name; None for the process's own. --ros-args are passed to ROS.
+    """
+    import rclpy
+    import rclpy.utilities
+    from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import remove_ros_args
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = build_parser().parse_args(remove_ros_args(["replay", *arguments])[1:])
+    for stop in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in the background of a shell script
+        signal.signal(stop, signal.default_int_handler)
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        recording = open_recording(options.source, **dict(options.option))
+        return _play(recording, options)
+    except DataError as error:
+        print(f"replay: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        rclpy.utilities.try_shutdown()
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All options with their defaults."""
+    parser = argparse.ArgumentParser(
+        prog="replay",
+        description="Play a recording or the simulator as sensor_msgs/PointCloud2.",
+        epilog=f"SOURCE is one of:\n  {LAYOUTS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help="what to play, see below")
+    add("--option", action="append", default=[], type=_key_value, metavar="KEY=VALUE",
+        help="option of the reader, as topic=/lidar/points (bags) or stride=2 (depth images); repeatable")  # fmt: skip
+    add("--start", type=_at_least_zero, default=0, help="number of the first frame (default 0)")
+    add("--frames", type=_at_least_one, help="how many frames to play (default: all)")
+    add("--loop", action="store_true", help="play again and again")
+    add("--prefetch", type=_at_least_one, default=4, help="frames read ahead in a thread (default 4)")
+
+    pace = parser.add_argument_group("pace (default: as recorded)").add_mutually_exclusive_group()
+    pace.add_argument("--rate", type=_positive, default=1.0, help="speed as a multiple of the recorded one")
+    pace.add_argument("--hz", type=_positive, help="fixed number of frames a second")
+    pace.add_argument("--as-fast-as-possible", action="store_true",
+                      help="next frame as soon as reliable subscribers have acknowledged the last")  # fmt: skip
+
+    time = parser.add_argument_group("time")
+    time.add_argument("--stamps", choices=("auto", "now", "recorded"), default="auto",
+                      help="now: system time of sending; recorded: as in the recording, so that --loop jumps back; "
+                      "auto (default): recorded with --rate, --as-fast-as-possible or --clock, else now")  # fmt: skip
+    time.add_argument("--clock", action="store_true", help="publish /clock (for nodes with use_sim_time)")
+
+    topics = parser.add_argument_group("topics")
+    topics.add_argument("--topic", default="/points", help="cloud topic (default /points); truth goes below it")
+    topics.add_argument("--odometry-topic", default="/odom",
+                        help="nav_msgs/Odometry of recordings with poses (default /odom)")  # fmt: skip
+    topics.add_argument("--frame-id", help="frame_id of the clouds (default: the recording's)")
+    topics.add_argument("--reliability", choices=("reliable", "best_effort"), default="reliable")
+    topics.add_argument("--depth", type=_at_least_one, default=5, help="queue depth of the cloud topic (default 5)")
+    topics.add_argument("--wait-subscribers", type=_at_least_zero, default=1, metavar="N",
+                        help="start when N subscribers are matched on the cloud topic (default 1)")  # fmt: skip
+    topics.add_argument("--wait-timeout", type=_positive, default=60.0, metavar="SECONDS",
+                        help="give up waiting for them after this time (default 60)")  # fmt: skip
+    add("--summary", type=Path, metavar="FILE", help="write what was sent to a JSON file")
+    return parser
+
+
+def uses_recorded_stamps(options: argparse.Namespace) -> bool:
+    """Whether clouds keep their recorded stamps under --stamps auto, now or recorded."""
+    if options.stamps == "auto":
+        return bool(options.clock or options.as_fast_as_possible or options.rate != 1.0)
+    return bool(options.stamps == "recorded")
+
+
+def _play(recording: Recording, options: argparse.Namespace) -> int:
+    import rclpy
+
+    from ros_pointata.replay.player import Player
+    from ros_pointata.replay.publishers import ReplayPublishers, Topics
+    from ros_pointata.replay.source import Prefetched, Selection, outgoing_frames
+
+    node = rclpy.create_node("pointata_replay")
+    reliable = options.reliability == "reliable"
+    topics = Topics(options.topic, options.odometry_topic, reliable, options.depth, options.clock)
+    publishers = ReplayPublishers(node, recording, topics)
+    pace = Pace(1.0 / recording.rate_hz, options.rate, options.hz, options.as_fast_as_possible)
+    player = Player(publishers, pace, uses_recorded_stamps(options))
+    selection = Selection(options.start, options.frames, options.loop, options.frame_id)
+    print(f"replay: {recording.name}, {len(recording)} frames, {recording.rate_hz:.3g} Hz, {topics.cloud}", flush=True)
+    frames = Prefetched(outgoing_frames(recording, selection), options.prefetch)
+    try:
+        if not publishers.wait_for_subscribers(options.wait_subscribers, options.wait_timeout):
+            raise DataError(
+                f"fewer than {options.wait_subscribers} subscribers on {topics.cloud} in {options.wait_timeout:g} s; "
+                "start them, or give --wait-subscribers 0"
+            )
+        player.play(frames)
+        publishers.linger(0.3)
+    finally:
+        frames.close()
+        _report(player, options.summary)
+        node.destroy_node()
+    return 0
+
+
+def _report(player: "Player", summary: Path | None) -> None:
+    """The final line, and the JSON file if wanted."""
+    sent = player.statistics
+    print(
+        f"replay: {len(sent.stamps_ns)} frames sent in {sent.duration_s:.2f} s ({sent.achieved_hz:.2f} Hz), "
+        f"{sent.late_frames} late",
+        flush=True,
+    )
+    if summary is not None:
+        summary.parent.mkdir(parents=True, exist_ok=True)
+        summary.write_text(json.dumps(sent.as_dict(), indent=1))
+
+
+def _key_value(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    for kind in (int, float):
+        try:
+            return key, kind(value)
+        except ValueError:
+            continue
+    return key, value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def _at_least_zero(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return value
