@@ -1,0 +1,163 @@
+"""Pictures of labelled clouds, truth beside prediction, as inline PNG. Needs matplotlib."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointata.classes import ClassInfo
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Rotates a camera's optical axes (x right, y down, z forward) into x forward, y left, z up (REP-103).
+FORWARD_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+_GROUND, _TEXT, _FAINT = "#12161c", "#c9d1db", "#3a4350"
+_UNLABELLED_COLOR = (90, 98, 110)
+
+
+def forward_axes(points: NDArray[np.floating], frame_id: str) -> NDArray[np.float64]:
+    """Points in x forward, y left, z up; frames named `*_optical_frame` (or `*_optical`) are optical (REP-103).
+
+    Args:
+        points: (N, 3) metres, sensor axes.
+        frame_id: name of the sensor frame.
+    """
+    optical = frame_id.endswith(("_optical_frame", "_optical"))
+    return np.asarray(points @ FORWARD_FROM_OPTICAL.T if optical else points, np.float64)
+
+
+def palette(classes: Sequence[ClassInfo]) -> NDArray[np.float64]:
+    """(256, 3) colours by label, 0 to 1; labels without a class are grey."""
+    colors = np.tile(np.array(_UNLABELLED_COLOR, np.float64), (256, 1))
+    for entry in classes:
+        colors[entry.id] = entry.color
+    return colors / 255
+
+
+def birds_eye_pair(
+    points: NDArray[np.floating],
+    truth: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    classes: Sequence[ClassInfo],
+    *,
+    reach_m: float | None = None,
+    caption: str = "",
+) -> str:
+    """Truth and prediction of one cloud from above, forward up, as a `figure` element.
+
+    Args:
+        points: (N, 3) metres, x forward, y left, z up, sensor at the origin.
+        truth, predicted: (N,) labels, 255 = unlabelled.
+        classes: colours.
+        reach_m: points farther from the sensor are left out; None to fit 99 % of them.
+        caption: plain text below.
+    """
+    order = np.argsort(points[:, 2], kind="stable")  # what is higher hides what is lower, as from above
+    points, truth, predicted = points[order], truth[order], predicted[order]
+    limits = _limits(points, reach_m)
+    figure, axes = _pair_of_axes(limits)
+    colors = palette(classes)
+    for axis, labels, title in zip(axes, (truth, predicted), ("truth", "predicted"), strict=True):
+        axis.scatter(-points[:, 1], points[:, 0], s=_dot_size(len(points)), c=colors[labels], linewidths=0)
+        axis.plot(0, 0, marker="^", color="white", markersize=6, markeredgecolor=_GROUND)
+        _dress(axis, title, limits)
+    return figure_element(_data_uri(figure), caption)
+
+
+def camera_pair(
+    points: NDArray[np.floating],
+    truth: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    classes: Sequence[ClassInfo],
+    *,
+    caption: str = "",
+) -> str:
+    """Truth and prediction of one cloud as the sensor sees it, as a `figure` element; arguments as `birds_eye_pair`."""
+    ahead = points[:, 0] > 0.05
+    points, truth, predicted = points[ahead], truth[ahead], predicted[ahead]
+    order = np.argsort(-points[:, 0], kind="stable")  # near hides far
+    right, up = -points[order, 1] / points[order, 0], points[order, 2] / points[order, 0]
+    limits = (_span(right), _span(up))
+    figure, axes = _pair_of_axes(limits)
+    colors = palette(classes)
+    for axis, labels, title in zip(axes, (truth, predicted), ("truth", "predicted"), strict=True):
+        axis.scatter(right, up, s=_dot_size(len(points)) * 1.2, c=colors[labels[order]], linewidths=0)
+        _dress(axis, title, limits, scale_bar=False)
+    return figure_element(_data_uri(figure), caption)
+
+
+def figure_element(uri: str, caption: str) -> str:
+    """An image with a caption; the caption is its alternative text, too."""
+    text = escape(caption)
+    return f'<figure><img src="{uri}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+
+
+Limits = tuple[tuple[float, float], tuple[float, float]]
+
+
+def _span(values: NDArray[np.floating]) -> tuple[float, float]:
+    """Range of the middle 99 % with a margin; never empty."""
+    if len(values) == 0:
+        return -1.0, 1.0
+    low, high = (float(value) for value in np.percentile(values, (0.5, 99.5)))
+    margin = 0.04 * (high - low) + 0.01
+    return low - margin, high + margin
+
+
+def _limits(points: NDArray[np.floating], reach_m: float | None) -> Limits:
+    if reach_m is not None:
+        return (-reach_m, reach_m), (-reach_m, reach_m)
+    right, ahead = _span(-points[:, 1]), _span(points[:, 0])
+    return right, (min(ahead[0], -0.3), ahead[1])  # the sensor stays in the picture
+
+
+def _dot_size(count: int) -> float:
+    """Marker area in points squared: small clouds get large dots."""
+    return float(np.clip(9000 / max(count, 1), 0.5, 14.0))
+
+
+def _pair_of_axes(limits: Limits) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    (left, right), (bottom, top) = limits
+    aspect = float(np.clip((top - bottom) / (right - left), 0.4, 1.4))
+    figure = Figure(figsize=(8.0, 4.0 * aspect), facecolor=_GROUND)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(
+        1, 2, gridspec_kw={"wspace": 0.02, "left": 0.005, "right": 0.995, "top": 0.99, "bottom": 0.01}
+    )
+    return figure, axes
+
+
+def _dress(axis: "Axes", title: str, limits: Limits, scale_bar: bool = True) -> None:
+    axis.set_facecolor(_GROUND)
+    axis.set_xlim(*limits[0])
+    axis.set_ylim(*limits[1])
+    axis.set_aspect("equal", adjustable="box")
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_color(_FAINT)
+    box = {"facecolor": _GROUND, "edgecolor": "none", "alpha": 0.75, "pad": 2.5}
+    axis.text(0.02, 0.98, title, transform=axis.transAxes, color=_TEXT, fontsize=10, va="top", bbox=box)
+    if scale_bar:
+        width = limits[0][1] - limits[0][0]
+        length = next(step for step in (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0) if step <= width / 3)
+        start = limits[0][1] - 0.03 * width - length
+        height = limits[1][0] + 0.04 * (limits[1][1] - limits[1][0])
+        axis.plot([start, start + length], [height, height], color=_TEXT, linewidth=1.5)
+        axis.text(
+            start + length / 2, height, f"{length:g} m", color=_TEXT, fontsize=8, ha="center", va="bottom", bbox=box
+        )
+
+
+def _data_uri(figure: Any) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, facecolor=_GROUND)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
