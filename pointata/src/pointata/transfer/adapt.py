@@ -1,0 +1,228 @@
+"""Stage 2, adapt: train the network's adapters and heads, or more of it, on clips."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+
+from pointata.classes import UNLABELLED
+from pointata.errors import ConfigError
+from pointata.model.backbone import Backbone
+from pointata.model.bundle import BundleMetadata, load_backbone, save_bundle
+from pointata.model.config import NetworkConfig, preset
+from pointata.model.pointata import PointATA
+from pointata.model.state import Clip
+from pointata.model.trainable import Mode, freeze_statistics, is_trained, parameter_counts, set_trainable
+from pointata.transfer.clips import ClipBatch
+
+
+class Adapt(lightning.LightningModule):
+    """Trains a `PointATA` network in one of the modes of `pointata.model.trainable`."""
+
+    model: PointATA
+
+    def __init__(
+        self,
+        name: str,
+        backbone_name: str,
+        preset_name: str = "tiny",
+        mode: Mode = "adapters",
+        groups: int = 64,
+        group_size: int = 32,
+        window: int = 16,
+        learning_rate: float = 1e-3,
+        embedder_learning_rate_factor: float = 0.1,
+        weight_decay: float = 0.05,
+        warmup_steps: int = 50,
+        label_smoothing: float = 0.1,
+        settle_frames: int = 4,
+        class_weight_power: float = 0.5,
+    ) -> None:
+        """Describe the training.
+
+        Args:
+            name: name of the adapter bundle that is made.
+            backbone_name: backbone bundle that is used (modes "adapters", "linear_probe", "full": a name or path)
+                or made (mode "scratch", and "full" under the name `<name>_backbone`).
+            preset_name: "tiny", "small" or "base".
+            mode: what is trained.
+            groups: tokens of a frame.
+            group_size: points of a token.
+            window: frames the action head looks back over.
+            learning_rate: peak rate of AdamW, reached after the warm-up, then cosine to zero.
+            embedder_learning_rate_factor: the point align embedder's share of it, except in mode "scratch".
+            weight_decay: of AdamW.
+            warmup_steps: steps of linear warm-up.
+            label_smoothing: of the action losses.
+            settle_frames: first frames of a clip that the action loss leaves out.
+            class_weight_power: point classes are weighted by (1 / share) ** power.
+        """
+        super().__init__()
+        self.save_hyperparameters()
+
+    def configure_model(self) -> None:
+        """Build the network for the data at hand."""
+        if hasattr(self, "model"):
+            return
+        p, data = self.hparams, self.trainer.datamodule  # type: ignore[attr-defined]
+        config = preset(
+            p.preset_name,
+            points=data.sampling.points,
+            groups=p.groups,
+            group_size=p.group_size,
+            window=p.window,
+            point_neighbours=data.sampling.point_neighbours,
+            heads={task: len(classes) for task, classes in data.heads.items()},
+        )
+        self.model = self._build(config)
+        set_trainable(self.model, p.mode)
+        classes = config.heads
+        if "action" in classes:
+            self.action_accuracy = MulticlassAccuracy(classes["action"], average="micro", ignore_index=-1)
+            self.segments_accuracy = MulticlassAccuracy(classes["segments"], average="micro", ignore_index=-1)
+        self.miou = MulticlassJaccardIndex(classes["semantic"], ignore_index=UNLABELLED)
+
+    def _build(self, config: NetworkConfig) -> PointATA:
+        if self.hparams.mode == "scratch":
+            return PointATA(config)
+        found, state = load_backbone(self.hparams.backbone_name)
+        if found != config.backbone:
+            raise ConfigError(
+                f"backbone {self.hparams.backbone_name!r} is {found}, but preset {self.hparams.preset_name!r} "
+                f"is {config.backbone}: choose the preset that the backbone was made with"
+            )
+        backbone = Backbone(found)
+        backbone.load_state_dict({name.removeprefix("backbone."): value.float() for name, value in state.items()})
+        return PointATA(config, backbone)
+
+    def train(self, mode: bool = True) -> "Adapt":
+        """Switch to training; the statistics of frozen normalisation layers stay as they are."""
+        super().train(mode)
+        if hasattr(self, "model"):
+            freeze_statistics(self.model, self.hparams.mode)
+        return self
+
+    def on_fit_start(self) -> None:
+        """Weigh the point classes by their share in the training data, and say what is trained."""
+        self.train()
+        trained, total = parameter_counts(self.model, self.hparams.mode)
+        self.print(f"{trained:,} of {total:,} parameters are trained ({100 * trained / total:.1f} %)")
+        labels = torch.from_numpy(self.trainer.datamodule.label_counts()).float()  # type: ignore[attr-defined]
+        share = labels / labels.sum()
+        weight = torch.where(share > 0, share.clamp(min=1e-4) ** -self.hparams.class_weight_power, 0.0)
+        self.point_weights = (weight / (weight * share).sum()).to(self.device)
+
+    def losses(self, batch: ClipBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Losses and logits by task."""
+        state = self.model.initial_state(len(batch.actions))
+        clip, dense = batch.clip, batch.labels.shape[1]
+        encoded, _ = self.model.encode(replace(clip, neighbours=None), state)
+        heads = self.model.heads
+        losses, logits = {}, {}
+        if "action" in heads:
+            logits["action"] = heads["action"](encoded.pooled, encoded.valid)
+            recurrent = encoded.pooled[:, self.model.config.window - 1 :]
+            logits["segments"], _ = heads["segments"](recurrent, state.segments)
+            for task in ("action", "segments"):
+                late = slice(self.hparams.settle_frames, None)
+                losses[task] = F.cross_entropy(
+                    logits[task][:, late].flatten(0, 1),
+                    batch.actions[:, late].flatten(),
+                    ignore_index=-1,
+                    label_smoothing=self.hparams.label_smoothing,
+                )
+        if dense:
+            logits["semantic"] = self.model.semantic(encoded, _tail(clip, dense))
+            losses["semantic"] = F.cross_entropy(
+                logits["semantic"].flatten(0, 2),
+                batch.labels.flatten(),
+                weight=self.point_weights,
+                ignore_index=UNLABELLED,
+            )
+        return losses, logits
+
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+        """Sum of the losses of all tasks."""
+        losses, _ = self.losses(batch)
+        total = torch.stack(list(losses.values())).sum()
+        self.log_dict({f"train/{task}": value for task, value in losses.items()}, batch_size=len(batch.actions))
+        self.log("train/loss", total, prog_bar=True, batch_size=len(batch.actions))
+        return total
+
+    def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
+        """Accuracy at the newest frame of each clip, mIoU of its points."""
+        losses, logits = self.losses(batch)
+        self.log_dict({f"val/{task}": value for task, value in losses.items()}, batch_size=len(batch.actions))
+        if "action" in logits:
+            self.action_accuracy(logits["action"][:, -1], batch.actions[:, -1])
+            self.segments_accuracy(logits["segments"][:, -1], batch.actions[:, -1])
+            self.log("val/action_accuracy", self.action_accuracy, prog_bar=True)
+            self.log("val/segments_accuracy", self.segments_accuracy)
+        if "semantic" in logits:
+            self.miou(logits["semantic"].flatten(0, 2), batch.labels.flatten())
+            self.log("val/miou", self.miou, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with linear warm-up and cosine decay; no decay on vectors."""
+        p = self.hparams
+        slow = 1.0 if p.mode == "scratch" else p.embedder_learning_rate_factor
+        groups: dict[tuple[bool, bool], list[Tensor]] = {}
+        for name, parameter in self.model.named_parameters():
+            if is_trained(name, p.mode):
+                key = (name.startswith("embedder.point_net."), parameter.dim() > 1)
+                groups.setdefault(key, []).append(parameter)
+        optimizer = torch.optim.AdamW(
+            [
+                {
+                    "params": parameters,
+                    "lr": p.learning_rate * (slow if embedder else 1.0),
+                    "weight_decay": p.weight_decay if matrix else 0.0,
+                }
+                for (embedder, matrix), parameters in groups.items()
+            ]
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        warmup = min(p.warmup_steps, max(1, steps // 5))
+        schedule = torch.optim.lr_scheduler.SequentialLR(
+            optimizer,
+            [
+                torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, total_iters=warmup),
+                torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps - warmup)),
+            ],
+            milestones=[warmup],
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def save(self, folder: Path, score: dict[str, float] | None = None) -> Path:
+        """Write the bundle (and, where it was trained, the backbone) into a folder."""
+        p, data = self.hparams, self.trainer.datamodule  # type: ignore[attr-defined]
+        if p.mode == "scratch":
+            self.model.adopt_embedder()
+        metadata = BundleMetadata(
+            name=p.name,
+            network=self.model.config,
+            sampling=data.sampling,
+            heads=data.heads,
+            frame_period_s=data.frame_period_s,
+            backbone=f"{p.name}_backbone" if p.mode == "full" else Path(p.backbone_name).stem,
+            training={
+                **data.description,
+                "mode": p.mode,
+                "steps": self.trainer.global_step,
+                "preset": p.preset_name,
+                "torch": torch.__version__,
+            },
+            score=score or {},
+        )
+        return save_bundle(folder, self.model, metadata)
+
+
+def _tail(clip: Clip, frames: int) -> Clip:
+    """The newest frames of a clip whose neighbours cover only these."""
+    total = clip.points.shape[1]
+    return replace(replace(clip, neighbours=None).frames(total - frames, total), neighbours=clip.neighbours)

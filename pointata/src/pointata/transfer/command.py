@@ -1,0 +1,28 @@
+"""`pointata adapt`: LightningCLI around the training module and its data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from pointata.transfer.adapt import Adapt
+from pointata.transfer.simulated import SimulatedClips
+
+
+class _AdaptCLI(LightningCLI):
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--out", type=Path, default=Path("build/bundles"), help="folder for the trained bundle")
+        parser.add_argument("--resume", type=str, default=None, help="checkpoint to continue from")
+        parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch; 0 for torch's choice")
+
+
+def adapt(arguments: Sequence[str]) -> Path:
+    """Train as the arguments say and write the bundle; returns its path."""
+    cli = _AdaptCLI(
+        Adapt, SimulatedClips, args=list(arguments), run=False, seed_everything_default=0, save_config_callback=None
+    )
+    if cli.config.threads:
+        torch.set_num_threads(cli.config.threads)
+    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume)
+    return cli.model.save(cli.config.out)
