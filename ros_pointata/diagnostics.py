@@ -1,0 +1,50 @@
+"""`Health` as diagnostic_msgs/DiagnosticArray on /diagnostics."""
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+
+from ros_pointata.health import Health
+
+
+class DiagnosticsPublisher:
+    """Publishes the state of the node at a fixed period, in every lifecycle state.
+
+    Args:
+        node: whose clock, name and executor are used.
+        health: what is published.
+        period_s: time between two messages, seconds.
+    """
+
+    def __init__(self, node: LifecycleNode, health: Health, period_s: float) -> None:
+        self._node = node
+        self._health = health
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+        self._timer = node.create_timer(period_s, self.publish)
+
+    def set_period(self, period_s: float) -> None:
+        """Change the time between two messages, seconds."""
+        self._timer.timer_period_ns = round(period_s * 1e9)
+        self._timer.reset()
+
+    def publish(self) -> None:
+        """Publish now, where somebody listens."""
+        if self._publisher.get_subscription_count() == 0:
+            return
+        message = DiagnosticArray()
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.status = [status(self._health, f"{self._node.get_fully_qualified_name()[1:]}: inference")]
+        self._publisher.publish(message)
+
+
+def status(health: Health, name: str) -> DiagnosticStatus:
+    """ERROR with the sentence that keeps the node from working, WARN with the standing warnings, else OK."""
+    warnings = health.warnings()
+    if health.error:
+        level, summary = DiagnosticStatus.ERROR, health.error
+    elif warnings:
+        level, summary = DiagnosticStatus.WARN, "; ".join(warnings)
+    else:
+        level, summary = DiagnosticStatus.OK, "no complaints"
+    values = [KeyValue(key=key, value=value) for key, value in health.values().items()]
+    return DiagnosticStatus(level=level, name=name, message=summary, hardware_id="pointata", values=values)

@@ -1,0 +1,157 @@
+"""Poses over time: a buffer that interpolates, and that says so when it cannot. Imports no ROS."""
+
+import threading
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointata.errors import DataError
+
+#: Poses older than this, against the newest, are forgotten; a step back in time by more than JUMP_NS forgets all.
+KEEP_NS = 10_000_000_000
+JUMP_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A rigid pose: translation (3,) float64 in metres, unit quaternion (4,) float64 in the order x, y, z, w."""
+
+    translation: NDArray[np.float64]
+    quaternion: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, translation: Sequence[float], quaternion: Sequence[float]) -> "Pose":
+        """Normalise and check.
+
+        Raises:
+            DataError: not finite, or a quaternion without a direction.
+        """
+        t, q = np.asarray(translation, dtype=np.float64), np.asarray(quaternion, dtype=np.float64)
+        norm = float(np.linalg.norm(q))
+        if not (np.isfinite(t).all() and np.isfinite(norm) and norm > 1e-6):
+            raise DataError(f"pose with translation {t.tolist()} and quaternion {q.tolist()} is not a rigid transform")
+        return cls(t, q / norm)
+
+    def matrix(self) -> NDArray[np.float64]:
+        """(4, 4) float64 homogeneous transform."""
+        x, y, z, w = self.quaternion
+        result = np.eye(4)
+        result[:3, :3] = [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+        result[:3, 3] = self.translation
+        return result
+
+
+@dataclass(frozen=True)
+class PoseEstimate:
+    """The sensor's pose at one stamp.
+
+    Attributes:
+        T_world_sensor: (4, 4) float64; identity where `known` is False.
+        known: False where there is no pose at all.
+        warning: what is wrong with the pose; empty where nothing is.
+    """
+
+    T_world_sensor: NDArray[np.float64]
+    known: bool = True
+    warning: str = ""
+
+
+def slerp(a: NDArray[np.float64], b: NDArray[np.float64], fraction: float) -> NDArray[np.float64]:
+    """Spherical interpolation of unit quaternions (4,) along the shorter arc (Shoemake 1985); a at 0, b at 1."""
+    cosine = float(a @ b)
+    if cosine < 0:
+        b, cosine = -b, -cosine
+    if cosine > 1 - 1e-9:  # nearly parallel: the arc is a chord
+        mixed = a + fraction * (b - a)
+    else:
+        angle = np.arccos(cosine)
+        mixed = (np.sin((1 - fraction) * angle) * a + np.sin(fraction * angle) * b) / np.sin(angle)
+    result: NDArray[np.float64] = mixed / np.linalg.norm(mixed)
+    return result
+
+
+def interpolate(a: Pose, b: Pose, fraction: float) -> Pose:
+    """Pose between a (fraction 0) and b (fraction 1): translation linear, rotation by `slerp`."""
+    translation = a.translation + fraction * (b.translation - a.translation)
+    return Pose(translation, slerp(a.quaternion, b.quaternion, fraction))
+
+
+def mounting_matrix(xyz_rpy: Sequence[float]) -> NDArray[np.float64]:
+    """(4, 4) transform of x y z (m) and roll pitch yaw (rad) about the fixed axes x, y, z, as in URDF and REP-103."""
+    x, y, z, roll, pitch, yaw = xyz_rpy
+    (cr, cp, cy), (sr, sp, sy) = np.cos([roll, pitch, yaw]), np.sin([roll, pitch, yaw])
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr, x],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr, y],
+            [-sp, cp * sr, cp * cr, z],
+            [0, 0, 0, 1],
+        ]
+    )
+
+
+class PoseBuffer:
+    """Poses of the last seconds by stamp; one thread adds, another asks and may wait for the next to come."""
+
+    def __init__(self) -> None:
+        self._stamps: list[int] = []
+        self._poses: list[Pose] = []
+        self._changed = threading.Condition()
+        self._silent = False  # the last wait ended without any new pose: no use in waiting again before one comes
+
+    def add(self, stamp_ns: int, pose: Pose) -> None:
+        """Insert in order of time; a jump back (a bag that starts over) forgets what was there."""
+        with self._changed:
+            if self._stamps and stamp_ns < self._stamps[-1] - JUMP_NS:
+                self._stamps.clear()
+                self._poses.clear()
+            index = bisect_left(self._stamps, stamp_ns)
+            if index < len(self._stamps) and self._stamps[index] == stamp_ns:
+                self._poses[index] = pose
+            else:
+                self._stamps.insert(index, stamp_ns)
+                self._poses.insert(index, pose)
+            stale = bisect_left(self._stamps, self._stamps[-1] - KEEP_NS)
+            del self._stamps[:stale], self._poses[:stale]
+            self._silent = False
+            self._changed.notify_all()
+
+    def at(self, stamp_ns: int, timeout_s: float) -> PoseEstimate:
+        """Pose at a stamp: interpolated between its neighbours, else the nearest one, with a warning.
+
+        Waits at most `timeout_s` for a pose at or after the stamp, and not at all while the source is silent. A
+        nearest pose more than `timeout_s` away is used, too, with a warning.
+        """
+        with self._changed:
+            if timeout_s > 0 and not self._silent and not self._covers(stamp_ns):
+                self._silent = True
+                self._changed.wait_for(lambda: self._covers(stamp_ns), timeout_s)
+            if not self._stamps:
+                return PoseEstimate(np.eye(4), known=False, warning="no odometry has arrived: the pose is unknown")
+            return self._estimate(stamp_ns, timeout_s)
+
+    def _covers(self, stamp_ns: int) -> bool:
+        return bool(self._stamps) and self._stamps[-1] >= stamp_ns
+
+    def _estimate(self, stamp_ns: int, timeout_s: float) -> PoseEstimate:
+        right = bisect_left(self._stamps, stamp_ns)
+        last = len(self._stamps) - 1
+        distance_s = min(abs(self._stamps[i] - stamp_ns) for i in (max(right - 1, 0), min(right, last))) / 1e9
+        if right > last:
+            pose = self._poses[last]
+            return PoseEstimate(
+                pose.matrix(), warning=f"the latest odometry is {distance_s:.3f} s older than the cloud"
+            )
+        pose = self._poses[right]
+        if right > 0:
+            start, end = self._stamps[right - 1], self._stamps[right]
+            pose = interpolate(self._poses[right - 1], pose, (stamp_ns - start) / (end - start))
+        far = distance_s > timeout_s
+        return PoseEstimate(pose.matrix(), warning=f"the nearest odometry is {distance_s:.3f} s away" if far else "")

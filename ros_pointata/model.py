@@ -1,0 +1,92 @@
+"""What the node needs of a model, and how it gets one from its parameters. Imports no ROS."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from pointata import ClassInfo, Frame, Prediction
+from ros_pointata.parameters import Parameters
+
+
+class ModelMetadata(Protocol):
+    """What a weight bundle says of itself."""
+
+    @property
+    def name(self) -> str:
+        """Name of the bundle."""
+        ...
+
+    @property
+    def heads(self) -> Mapping[str, tuple[ClassInfo, ...]]:
+        """Classes by head: "action", "segments", "semantic"."""
+        ...
+
+    @property
+    def frame_period_s(self) -> float:
+        """Frame period of the training data, seconds."""
+        ...
+
+    @property
+    def window_frames(self) -> int:
+        """Frames of a full window."""
+        ...
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Cloud fields that the model reads besides x, y, z."""
+        ...
+
+
+class Model(Protocol):
+    """Frames in, predictions out; as `pointata.predictor.Predictor`. Used on one thread only."""
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the bundle says of itself."""
+        ...
+
+    def step(self, frame: Frame) -> Prediction:
+        """The prediction for the window that ends at this frame."""
+        ...
+
+    def reset(self) -> None:
+        """Empty the window."""
+        ...
+
+
+#: Makes a model from the parameters; called on the worker thread.
+ModelLoader = Callable[[Parameters], Model]
+
+
+def load_predictor(parameters: Parameters) -> Model:
+    """The shipped way: `pointata.predictor.Predictor` with the weights, device and options that the parameters name.
+
+    Raises:
+        BundleError: weights that are missing, damaged, or do not fit.
+        ConfigError: options that the predictor refuses.
+    """
+    from pointata.predictor import Predictor, PredictorOptions  # torch takes seconds to import: not before configure
+
+    return Predictor.load(
+        parameters.model,
+        backbone=parameters.backbone or None,
+        device=parameters.device,
+        threads=thread_count(parameters.torch_threads),
+        options=PredictorOptions(
+            min_frames=parameters.window.min_frames,
+            max_gap_s=parameters.window.max_gap_s,
+            min_range_m=parameters.crop.min_range_m,
+            max_range_m=parameters.crop.max_range_m,
+            unknown_score=parameters.action.unknown_score,
+            hysteresis_frames=parameters.action.hysteresis_frames,
+        ),
+    )
+
+
+def thread_count(wanted: int) -> int:
+    """`wanted` threads, or where it is 0 one less than the cores that this process may use, at least 1."""
+    if wanted:
+        return wanted
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(cores - 1, 1)

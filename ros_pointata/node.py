@@ -1,0 +1,193 @@
+"""The lifecycle node: clouds in, labels out. It wires; every step has a module of its own."""
+
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import rclpy
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.subscription import Subscription
+from rclpy.utilities import try_shutdown
+from sensor_msgs.msg import PointCloud2
+from std_srvs.srv import SetBool, Trigger
+
+from pointata import PointataError
+from pointata.errors import ConfigError
+from ros_pointata.dds_profile import use_large_cloud_profile
+from ros_pointata.declaration import declare, read, refusals
+from ros_pointata.diagnostics import DiagnosticsPublisher
+from ros_pointata.health import Health
+from ros_pointata.model import ModelLoader, load_predictor
+from ros_pointata.qos import input_events, stream_profile
+from ros_pointata.runtime import Runtime
+
+INPUT = "~/input/pointcloud"
+NOT_CONFIGURED = "no model is loaded: configure the node first"
+
+
+class PointataNode(LifecycleNode):
+    """Runs a model on the clouds of one sensor; see config/node.yaml for the parameters.
+
+    Args:
+        load_model: makes the model from the parameters, on the worker thread.
+        node_name: name unless remapped.
+        **kwargs: of rclpy.node.Node.
+    """
+
+    def __init__(self, load_model: ModelLoader = load_predictor, node_name: str = "pointata", **kwargs: Any) -> None:
+        super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **kwargs)
+        self.health = Health()
+        self._load_model = load_model
+        self._runtime: Runtime | None = None
+        self._subscription: Subscription | None = None
+        self._refused = self._declare_parameters()
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._diagnostics = DiagnosticsPublisher(self, self.health, self.get_parameter("diagnostics.period_s").value)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self.health.fail("not configured")
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the weights and open the outputs; FAILURE, with a sentence, where that is not possible."""
+        try:
+            if self._refused:
+                raise ConfigError("; ".join(self._refused.values()) + "; set it anew, then configure")
+            self._runtime = Runtime(self, read(self), self._load_model, self.health)
+        except Exception as error:
+            self._report_failure(error)
+            return TransitionCallbackReturn.FAILURE
+        self._diagnostics.set_period(self._runtime.parameters.diagnostics.period_s)
+        self.health.fail("not active")
+        self.get_logger().info(f"model {self._runtime.model_name} is loaded")
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the input."""
+        runtime = self._runtime
+        assert runtime is not None  # the state machine lets no unconfigured node in here
+        result = super().on_activate(state)
+        qos, events = stream_profile(runtime.parameters.input), input_events(self.health)
+        self._subscription = self.create_subscription(PointCloud2, INPUT, runtime.accept, qos, event_callbacks=events)
+        self.health.fail("")
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the input and let the worker finish; the model stays loaded, its window is emptied."""
+        self._close_input()
+        if self._runtime is not None:
+            self._runtime.drain()
+            self._runtime.reset("deactivated")
+        self.health.fail("not active")
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop the worker, free the model, take the outputs back."""
+        self.release()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """As on_cleanup, from every state."""
+        self.release()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """A transition raised: give everything back; the node is unconfigured again."""
+        self.get_logger().error(f"a transition from '{state.label}' failed; the node is unconfigured again")
+        self.release()
+        return super().on_error(state)
+
+    def autostart(self) -> None:
+        """Configure and activate, where the parameter says so and the weights can be loaded."""
+        if self.get_parameter("autostart").value and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def release(self) -> None:
+        """Stop the worker and free model, outputs and input; the node can be configured again."""
+        self._close_input()
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            runtime.close()
+        self.health.fail("not configured")
+
+    def _close_input(self) -> None:
+        if self._subscription is not None:
+            self.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def _report_failure(self, error: Exception) -> None:
+        expected = isinstance(error, PointataError)
+        sentence = f"cannot configure: {error}" if expected else f"cannot configure: {type(error).__name__}: {error}"
+        self.health.fail(sentence)
+        self.get_logger().error(sentence if expected else f"{sentence}\n{traceback.format_exc()}")
+
+    def _declare_parameters(self) -> dict[str, str]:
+        declaration = declare(self)
+        for sentence in declaration.refused.values():
+            self.get_logger().error(sentence)
+        if declaration.unknown:
+            sentence = f"unknown parameters are ignored: {', '.join(declaration.unknown)}"
+            self.get_logger().warning(sentence)
+            self.health.warn("parameters", sentence)
+        return declaration.refused
+
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        values = {parameter.name: parameter.value for parameter in parameters}
+        problems = list(refusals(values))
+        if self._runtime is not None and set(values) - {"use_sim_time"}:
+            problems.append("parameters are read at configure: deactivate and clean up the node first")
+        if not problems:
+            for name in values:
+                self._refused.pop(name, None)
+        return SetParametersResult(successful=not problems, reason="; ".join(problems))
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success, response.message = self._runtime is not None, NOT_CONFIGURED
+        if self._runtime is not None:
+            self._runtime.reset("asked for by ~/reset")
+            response.message = "the window is emptied before the next cloud"
+        return response
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        response.success, response.message = self._runtime is not None, NOT_CONFIGURED
+        if self._runtime is not None:
+            self._runtime.enable(request.data)
+            response.message = "clouds are taken" if request.data else "clouds are ignored"
+        return response
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; the executable `pointata_node`."""
+    use_large_cloud_profile()
+    rclpy.init(args=None if argv is None else list(argv))
+    node = PointataNode()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        node.autostart()
+        spin(node, executor)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.release()
+        executor.shutdown()
+        node.destroy_node()
+        try_shutdown()
+    return 0
+
+
+def spin(node: PointataNode, executor: SingleThreadedExecutor) -> None:
+    """Run callbacks until ROS shuts down; one that raises is logged, the node goes on.
+
+    rclpy lets a lifecycle transition that the current state forbids raise out of the executor.
+    """
+    while node.context.ok():
+        try:
+            executor.spin()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except Exception as error:
+            if node.context.ok():
+                node.get_logger().error(f"a callback failed: {error}\n{traceback.format_exc()}")

@@ -1,0 +1,95 @@
+"""The node's outputs: created for the heads that the model has, filled only where somebody subscribes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import PointCloud2
+
+from pointata import ClassInfo, Prediction
+from ros_pointata.cloud import DecodedCloud, segmentation_cloud, visualization_cloud
+from ros_pointata.health import Health
+from ros_pointata.messages import action_message, class_list_message, segments_message, timings_message
+from ros_pointata.model import ModelMetadata
+from ros_pointata.msg import ActionPrediction, ActionSegments, ClassInfoList, StageTimings
+from ros_pointata.parameters import Output
+from ros_pointata.qos import latched_profile, output_events, stream_profile
+
+ACTION = "~/output/action"
+SEGMENTS = "~/output/action_segments"
+SEGMENTATION = "~/output/pointcloud/segmentation"
+VISUALIZATION = "~/output/pointcloud/visualization"
+TIMINGS = "~/debug/timings"
+
+#: Topics of each head, and the topic beside which its classes are latched (first).
+_TOPICS_OF_HEAD: Mapping[str, Mapping[str, type]] = {
+    "action": {ACTION: ActionPrediction},
+    "segments": {SEGMENTS: ActionSegments},
+    "semantic": {SEGMENTATION: PointCloud2, VISUALIZATION: PointCloud2},
+}
+
+
+class Outputs:
+    """Publishers of one configured model; lifecycle publishers, silent until the node is active.
+
+    Args:
+        node: that owns the publishers.
+        metadata: of the model; its classes are latched at once.
+        output: QoS parameters.
+        health: counts QoS events.
+    """
+
+    def __init__(self, node: LifecycleNode, metadata: ModelMetadata, output: Output, health: Health) -> None:
+        self._node = node
+        self._heads: Mapping[str, tuple[ClassInfo, ...]] = metadata.heads
+        topics = {TIMINGS: StageTimings}
+        for head in self._heads:
+            topics.update(_TOPICS_OF_HEAD[head])
+        self._publishers: dict[str, Any] = {
+            topic: node.create_lifecycle_publisher(
+                kind, topic, stream_profile(output), event_callbacks=output_events(health, topic)
+            )
+            for topic, kind in topics.items()
+        }
+        self._latched = [self._latch(metadata.name, head, classes) for head, classes in self._heads.items()]
+
+    def publish(self, cloud: DecodedCloud, prediction: Prediction) -> None:
+        """Publish everything of a prediction that has subscribers, under the header of its cloud.
+
+        Raises:
+            DataError: a prediction that does not fit the cloud.
+        """
+        if prediction.action is not None and self._wanted(ACTION):
+            message = action_message(cloud.header, prediction, prediction.action, self._heads["action"])
+            self._publishers[ACTION].publish(message)
+        if prediction.segments is not None and self._wanted(SEGMENTS):
+            message = segments_message(cloud.header, prediction, prediction.segments, self._heads["segments"])
+            self._publishers[SEGMENTS].publish(message)
+        if prediction.semantic is not None:
+            labels, scores = prediction.semantic.labels, prediction.semantic.scores
+            if self._wanted(SEGMENTATION):
+                self._publishers[SEGMENTATION].publish(segmentation_cloud(cloud, labels, scores))
+            if self._wanted(VISUALIZATION):
+                self._publishers[VISUALIZATION].publish(visualization_cloud(cloud, labels, self._heads["semantic"]))
+
+    def publish_timings(self, cloud: DecodedCloud, timings_ms: Mapping[str, float]) -> None:
+        """Publish the time spent per stage, milliseconds."""
+        if self._wanted(TIMINGS):
+            self._publishers[TIMINGS].publish(timings_message(cloud.header, timings_ms))
+
+    def close(self) -> None:
+        """Take the topics back."""
+        for publisher in self._publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        for publisher in self._latched:
+            self._node.destroy_publisher(publisher)
+
+    def _wanted(self, topic: str) -> bool:
+        publisher = self._publishers.get(topic)
+        return publisher is not None and publisher.get_subscription_count() > 0
+
+    def _latch(self, model: str, head: str, classes: tuple[ClassInfo, ...]) -> Any:
+        topic = f"{next(iter(_TOPICS_OF_HEAD[head]))}/classes"
+        publisher = self._node.create_publisher(ClassInfoList, topic, latched_profile())
+        publisher.publish(class_list_message(self._node.get_clock().now().to_msg(), model, classes))
+        return publisher

@@ -1,0 +1,83 @@
+"""All that exists between configure and cleanup: worker, model, ego motion, outputs and the pipeline through them."""
+
+from contextlib import ExitStack
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+
+from ros_pointata.frame_picking import FramePicker
+from ros_pointata.health import Health
+from ros_pointata.model import ModelLoader
+from ros_pointata.motion_sources import motion_source
+from ros_pointata.parameters import Parameters
+from ros_pointata.pipeline import Job, Pipeline
+from ros_pointata.publishers import Outputs
+from ros_pointata.worker import Worker
+
+
+class Runtime:
+    """Built as a whole or not at all; `close` gives everything back, the thread first.
+
+    Args:
+        node: that owns publishers and subscriptions.
+        parameters: read once, here.
+        load_model: called on the worker thread, which is the only one to use the model.
+        health: what is counted and noted.
+
+    Raises:
+        PointataError: weights or parameters that cannot be used.
+    """
+
+    def __init__(self, node: LifecycleNode, parameters: Parameters, load_model: ModelLoader, health: Health) -> None:
+        self.parameters = parameters
+        self._health = health
+        with ExitStack() as stack:
+            self._worker: Worker[Job] = Worker(self._process, self._on_error, name="pointata_worker")
+            stack.callback(self._worker.stop)
+            model = self._worker.call(lambda: load_model(parameters)).result()
+            motion = motion_source(node, parameters.motion)
+            stack.callback(motion.close)
+            outputs = Outputs(node, model.metadata, parameters.output, health)
+            stack.callback(outputs.close)
+            self.model_name = model.metadata.name
+            self._pipeline = Pipeline(
+                model=model,
+                picker=FramePicker(parameters.window.stride, model.metadata.frame_period_s),
+                motion=motion,
+                sink=outputs,
+                health=health,
+                logger=node.get_logger(),
+                alive=node.context.ok,
+            )
+            stack.callback(self._worker.stop)  # again, to be the first on the way back
+            self._stack = stack.pop_all()
+        health.note("model", self.model_name)
+        health.note("ego motion", parameters.motion.source)
+
+    def accept(self, msg: Any) -> None:
+        """Take a sensor_msgs/PointCloud2 in."""
+        self._pipeline.accept(msg, self._worker)
+
+    def enable(self, enabled: bool) -> None:
+        """False: clouds are counted and ignored."""
+        self._pipeline.enabled = enabled
+        self._health.warn("enable", "" if enabled else "clouds are ignored until ~/enable is called with true")
+
+    def reset(self, reason: str) -> None:
+        """Empty the window before the next cloud; returns at once."""
+        self._worker.call(lambda: self._pipeline.reset(reason))
+
+    def drain(self) -> None:
+        """Drop the waiting cloud and wait for the one at hand."""
+        self._worker.drain()
+        self._health.set_count("dropped", self._worker.dropped)
+
+    def close(self) -> None:
+        """End the thread, then give everything else back."""
+        self._stack.close()
+
+    def _process(self, job: Job) -> None:
+        self._pipeline.process(job)
+
+    def _on_error(self, error: Exception) -> None:
+        self._pipeline.on_error(error)

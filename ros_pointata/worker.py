@@ -1,0 +1,130 @@
+"""One thread that owns the model: it runs calls in order, and otherwise the newest item of a latest-only slot."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class LatestSlot(Generic[T]):
+    """Holds at most one item, the newest; an item that was not taken in time is overwritten and counted.
+
+    Not locked: `Worker` guards it.
+    """
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._items: list[T] = []
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> bool:
+        """Store `item`; True where it overwrote one that was still waiting."""
+        overwritten = self.clear()
+        self._items = [item]
+        return overwritten
+
+    def take(self) -> T:
+        """Remove and return the item.
+
+        Raises:
+            IndexError: the slot is empty.
+        """
+        return self._items.pop()
+
+    def clear(self) -> bool:
+        """Drop the waiting item, counted; False where there was none."""
+        waiting = bool(self._items)
+        self._items.clear()
+        self.dropped += waiting
+        return waiting
+
+
+class Worker(Generic[T]):
+    """A thread that handles submitted items, newest first and only, between calls that are never dropped.
+
+    Args:
+        handle: called on the worker thread with each item taken from the slot.
+        on_error: called on the worker thread with whatever `handle` raised; the thread lives on.
+        name: of the thread.
+    """
+
+    def __init__(self, handle: Callable[[T], None], on_error: Callable[[Exception], None], name: str = "worker"):
+        self._handle = handle
+        self._on_error = on_error
+        self._slot: LatestSlot[T] = LatestSlot()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Items that were overwritten or cleared before they could be handled."""
+        return self._slot.dropped
+
+    def submit(self, item: T) -> None:
+        """Hand over an item; it replaces one that is still waiting. Returns at once; ignored once stopped."""
+        with self._changed:
+            if not self._stopping:
+                self._slot.put(item)
+                self._changed.notify()
+
+    def call(self, function: Callable[[], R]) -> "Future[R]":
+        """Run `function` on the worker thread before the next item; its result or exception is in the future.
+
+        Raises:
+            RuntimeError: the worker was stopped.
+        """
+        future: Future[R] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function())
+            except Exception as error:
+                future.set_exception(error)
+
+        with self._changed:
+            if self._stopping:
+                raise RuntimeError("the worker was stopped")
+            self._calls.append(run)
+            self._changed.notify()
+        return future
+
+    def drain(self) -> None:
+        """Drop the waiting item and return once the thread has finished with the one at hand and all calls."""
+        with self._changed:
+            self._slot.clear()
+        self.call(lambda: None).result()
+
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Drop the waiting item, finish the calls made so far, end the thread; True where it ended in time."""
+        with self._changed:
+            self._stopping = True
+            self._slot.clear()
+            self._changed.notify()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                job()
+            except Exception as error:
+                self._on_error(error)
+
+    def _next(self) -> Callable[[], Any] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._calls or self._slot or self._stopping)
+            if self._calls:
+                return self._calls.popleft()
+            if self._stopping:
+                return None
+            item = self._slot.take()
+            return lambda: self._handle(item)
