@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pointata import DataError
+from pointata import DataError, PointataError
 from pointata.data.recording import LAYOUTS, Recording, open_recording
 from ros_pointata.replay.pace import Pace
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         recording = open_recording(options.source, **dict(options.option))
         return _play(recording, options)
-    except DataError as error:
+    except PointataError as error:
         print(f"replay: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

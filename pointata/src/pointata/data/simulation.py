@@ -20,7 +20,11 @@ class SimulatedRecording(Recording):
 
         Args:
             spec: "sim:room" or "sim:street", options after a question mark.
-            options: further arguments of the simulator, as if in the spec.
+            options: further arguments of the simulator, as if in the spec. The seed is 0 unless given.
+
+        Raises:
+            DataError: no such scene or option.
+            ConfigError: a value out of range, or open3d is not installed.
         """
         from pointata.data import simulator
 
@@ -30,7 +34,7 @@ class SimulatedRecording(Recording):
             raise DataError(f"{spec}: no such scene; give sim:room or sim:street")
         maker: Any = scenes[parts.path]
         pairs = parse_qsl(parts.query, keep_blank_values=True)
-        arguments = {name: _number_or_text(value) for name, value in pairs} | options
+        arguments = {"seed": 0} | {name: _number_or_text(value) for name, value in pairs} | options
         known = [name for name in inspect.signature(maker).parameters if name != "self"]
         unknown = sorted(set(arguments) - set(known))
         if unknown:
@@ -42,7 +46,7 @@ class SimulatedRecording(Recording):
         self.name = f"{parts.path}_{'_'.join(f'{key}{value}' for key, value in sorted(arguments.items()))}".rstrip("_")
         self.rate_hz = float(self._scene.rate_hz)
         self.classes = self._scene.classes
-        self.actions = self._scene.actions
+        self.actions = getattr(self._scene, "actions", None)  # the street has none
 
     def __len__(self) -> int:
         """Number of frames."""
