@@ -27,6 +27,9 @@ class SamplingConfig:
     """Points sampled from each frame."""
     voxel_m: float = 0.0
     """Edge of the thinning voxels, metres; 0 for none."""
+    range_power: float = 0.0
+    """Farthest points are picked in coordinates divided by range ** range_power: 0 covers surfaces evenly, above 0
+    favours what is near the sensor."""
     scale_m: float = 1.0
     """Length of one unit of the network's coordinates, metres."""
     min_range_m: float = 0.0
@@ -37,8 +40,10 @@ class SamplingConfig:
     """Nearest sampled points listed for each point; 0 where no semantic head needs them."""
 
     def __post_init__(self) -> None:
-        if self.points < 1 or self.scale_m <= 0 or self.voxel_m < 0:
-            raise ConfigError(f"sampling needs points >= 1, scale_m > 0 and voxel_m >= 0: {self}")
+        if self.points < 1 or self.scale_m <= 0 or self.voxel_m < 0 or not 0 <= self.range_power <= 2:
+            raise ConfigError(
+                f"sampling needs points >= 1, scale_m > 0, voxel_m >= 0 and range_power from 0 to 2: {self}"
+            )
         if self.min_range_m < 0 or 0 < self.max_range_m <= self.min_range_m:
             raise ConfigError(f"sampling needs 0 <= min_range_m < max_range_m (or max_range_m = 0): {self}")
 
@@ -111,7 +116,7 @@ def sample_frame(frame: Frame, config: SamplingConfig, features: Sequence[str] =
         )
     channels = select_features(frame, features)
     candidates = frame.points if len(used) == len(frame.points) else frame.points[used]
-    index = used[sample_indices(candidates, config.points, config.voxel_m)]
+    index = used[sample_indices(candidates, config.points, config.voxel_m, config.range_power)]
     points = rotate(frame.T_world_sensor, frame.points[index]) / np.float32(config.scale_m)
     points = np.ascontiguousarray(points)
     return SampledFrame(

@@ -69,7 +69,17 @@ def farthest_points(points: NDArray[np.float32], count: int) -> NDArray[np.int64
     return picks
 
 
-def sample_indices(points: NDArray[np.float32], count: int, voxel_m: float = 0.0) -> NDArray[np.int64]:
+def favour_near(points: NDArray[np.float32], range_power: float) -> NDArray[np.float32]:
+    """Coordinates in which near things are larger: p / |p| ** range_power, |p| at least 0.3 m."""
+    if range_power == 0:
+        return points
+    reach = np.sqrt(np.einsum("nd,nd->n", points, points))
+    return points * np.maximum(reach, 0.3)[:, None] ** np.float32(-range_power)
+
+
+def sample_indices(
+    points: NDArray[np.float32], count: int, voxel_m: float = 0.0, range_power: float = 0.0
+) -> NDArray[np.int64]:
     """Exactly `count` indices into a cloud, farthest points first.
 
     Voxel thinning is left out where it would leave fewer than `count` points; a cloud of fewer points is repeated
@@ -79,6 +89,7 @@ def sample_indices(points: NDArray[np.float32], count: int, voxel_m: float = 0.0
         points: (N, 3) float32, finite, N >= 1, metres.
         count: number of indices.
         voxel_m: edge of the thinning voxels, metres; 0 for none.
+        range_power: see `favour_near`.
 
     Returns:
         (count,) int64.
@@ -88,5 +99,6 @@ def sample_indices(points: NDArray[np.float32], count: int, voxel_m: float = 0.0
         thinned = voxel_representatives(points, voxel_m)
         if len(thinned) >= count:
             candidates = thinned
-    picks = candidates[farthest_points(np.ascontiguousarray(points[candidates]), min(count, len(candidates)))]
+    warped = np.ascontiguousarray(favour_near(points[candidates], range_power))
+    picks = candidates[farthest_points(warped, min(count, len(candidates)))]
     return np.resize(picks, count)

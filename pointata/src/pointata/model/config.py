@@ -84,7 +84,7 @@ class NetworkConfig:
 
 #: Backbones by preset name. `base` is the Point-MAE encoder.
 BACKBONES: Mapping[str, BackboneConfig] = {
-    "tiny": BackboneConfig(width=96, depth=4, heads=4, tokenizer=(48, 96, 160), position_hidden=64),
+    "tiny": BackboneConfig(width=96, depth=4, heads=4, tokenizer=(32, 64, 128), position_hidden=64),
     "small": BackboneConfig(width=192, depth=6, heads=6, tokenizer=(64, 128, 256), position_hidden=96),
     "base": BackboneConfig(),
 }
