@@ -1,5 +1,6 @@
 """Furniture of random size. Every piece stands on z = 0 around the origin, its front towards +x."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -111,7 +112,7 @@ def cabinet(rng: np.random.Generator) -> Piece:
     parts += [box((-x, j - 0.01, 0), (x, j + 0.01, height)) for j in (-y, y)]
     boards = np.linspace(0.05, height, int(rng.integers(4, 7)))
     parts += [box((-x, -y, z - 0.02), (x, y, z)) for z in boards]
-    for low, high in zip(boards[:-1], boards[1:], strict=True):
+    for low, high in pairwise(boards.tolist()):
         start, end = -y + 0.02, -y + 0.02 + uniform(rng, (0.2, 0.95)) * (width - 0.04)
         while start < end:
             thick = uniform(rng, (0.05, 0.15))

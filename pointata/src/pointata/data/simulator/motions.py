@@ -185,7 +185,7 @@ def gait(phase: Array, stride: Array, style: Style) -> Array:
         stride: (n,) length of a step in leg lengths, 0 for stepping on the spot.
         style: how.
     """
-    poses = np.tile(pose(pelvis_z=0.955, spine_pitch=0.06), (len(phase), 1))
+    poses = np.tile(pose(spine_pitch=0.06), (len(phase), 1))
     arm = (0.12 + 0.45 * stride) * style.amplitude
     for side, angle, other in (("l", phase, 1.0), ("r", phase + np.pi, -1.0)):
         swing = np.maximum(np.sin(angle), 0.0)
@@ -196,7 +196,8 @@ def gait(phase: Array, stride: Array, style: Style) -> Array:
         poses[:, FIELD[f"{side}hand_x"]] = 0.1 + arm * np.cos(angle)
         poses[:, FIELD[f"{side}hand_z"]] = -0.92 + 0.25 * arm * np.maximum(np.cos(angle), 0.0)
         poses[:, FIELD["spine_twist"]] += -0.12 * other * stride * np.cos(angle)
-    return _add(poses, pelvis_y=0.02 * np.cos(phase - np.pi / 2), pelvis_z=-0.015 * np.cos(2 * phase))
+    # The pelvis is lowest when both feet touch the floor, far apart.
+    return _add(poses, pelvis_y=-0.02 * np.sin(phase), pelvis_z=-0.14 * (stride * np.cos(phase)) ** 2 - 0.01)
 
 
 def seated(style: Style, body: Body, seat_height: float) -> Array:
@@ -238,13 +239,19 @@ def rise_from_seat(t: Array, duration: float, sitting: Array) -> Array:
 def lying(style: Style, direction: int) -> Array:
     """(D,) stretched out after a fall forward, backward, to the left or to the right (direction 0 to 3)."""
     v = style.variant
-    tilt = [(1.5, 0.0), (-1.5, 0.0), (0.0, -1.5), (0.0, 1.5)][direction]
-    return pose(
-        tilt_pitch=tilt[0], tilt_roll=tilt[1], pelvis_z=0.93 - 0.1 * v, spine_pitch=0.1 * v, spine_roll=0.1 - 0.2 * v,
-        lfoot_x=0.10 * v, rfoot_x=0.05, lfoot_z=0.15 * v, rfoot_z=0.1 - 0.1 * v, lfoot_pitch=0.6, rfoot_pitch=0.6,
-        lhand_x=0.1, lhand_out=0.2 + 0.5 * v, lhand_z=-0.6 + 0.7 * v,
-        rhand_x=0.1, rhand_out=0.5 - 0.3 * v, rhand_z=-0.3 - 0.4 * v,
-    )  # fmt: skip
+    spread = {"lhand_out": 0.3 + 0.4 * v, "lhand_z": -0.75 + 1.2 * v, "rhand_out": 0.8 - 0.4 * v, "rhand_z": -0.5}
+    if direction == 0:
+        straight = {"pelvis_z": 0.99, "lfoot_pitch": 1.3, "rfoot_pitch": 1.3, "lfoot_out": 0.12 * v}
+        return pose(tilt_pitch=1.52, lhand_x=0.1, rhand_x=0.1, head_yaw=1.0 - 2.0 * v, **straight, **spread)
+    if direction == 1:
+        knee = {"pelvis_z": 0.97 - 0.25 * v, "rfoot_z": -0.2 * v, "lfoot_pitch": 0.5, "rfoot_pitch": 0.5}
+        return pose(tilt_pitch=-1.52, lhand_x=-0.05, rhand_x=-0.05, **knee, **spread)
+    curled = {"pelvis_z": 0.95 - 0.25 * v, "pelvis_pitch": 0.1 + 0.3 * v, "spine_pitch": 0.3 * v}
+    below, above = ("l", "r") if direction == 2 else ("r", "l")
+    arms = {f"{below}hand_x": 0.75, f"{below}hand_out": 0.1, f"{below}hand_z": 0.1 - 0.4 * v}
+    arms |= {f"{above}hand_x": 0.45, f"{above}hand_out": -0.25, f"{above}hand_z": -0.5}
+    feet = {"lfoot_pitch": 0.6, "rfoot_pitch": 0.6, f"{above}foot_x": 0.2 * v, "lfoot_out": -0.02, "rfoot_out": -0.02}
+    return pose(tilt_roll=-1.52 if direction == 2 else 1.52, **curled, **arms, **feet)
 
 
 def fall(t: Array, style: Style, direction: int) -> Array:

@@ -90,7 +90,7 @@ class Performance:
         return sum(map(len, self._labels)) * self._dt < self._seconds + self._dt
 
     def _perform_sequence(self) -> None:
-        """Shuffled rounds of all actions; sitting is led in by a walk to the seat, and rising follows sitting and falls."""
+        """Shuffled rounds of all actions; a walk to the seat leads to sitting, and rising follows sitting and falls."""
         deck: list[int] = []
         last = -1
         while self._missing():
@@ -129,7 +129,7 @@ class Performance:
         return draw_style(self._rng, self._tempo, self._amplitude)
 
     def _times(self, duration: float) -> Array:
-        return np.arange(max(int(round(duration / self._dt)), 2)) * self._dt
+        return np.arange(max(round(duration / self._dt), 2), dtype=np.float64) * self._dt
 
     def _do(self, action: int, duration: float) -> None:
         style = self._style()
@@ -181,7 +181,9 @@ class Performance:
         x, y, yaw = self._root.tolist()
         phase, pace = style.phase, 0.0
         target = self._stage.pick(self._rng)
-        roots, phases, strides = [], [], []
+        roots: list[tuple[float, float, float]] = []
+        phases: list[float] = []
+        strides: list[float] = []
         while True:
             elapsed = len(roots) * self._dt
             homing = to_seat and elapsed >= duration - 1.5
@@ -232,7 +234,7 @@ class Performance:
             goal: (3,) x, y, yaw.
             settle: seconds.
         """
-        t = (np.arange(len(poses)) + 1) * self._dt
+        t = np.arange(1, len(poses) + 1, dtype=np.float64) * self._dt
         if roots is None:
             shift = np.zeros(3) if goal is None else goal - self._root
             shift[2] = np.angle(np.exp(1j * shift[2]))
@@ -243,7 +245,7 @@ class Performance:
             before = self._chunks[-1][-1]
             fade = 1.0 - motions.smooth(t / BLEND_S)
             poses[:, POSTURE:] += (before - poses[0])[POSTURE:] * fade[:, None]
-            labels[: int(round(LABEL_DELAY_S / self._dt))] = self._labels[-1][-1]
+            labels[: round(LABEL_DELAY_S / self._dt)] = self._labels[-1][-1]
         poses[:, [FIELD["x"], FIELD["y"], FIELD["yaw"]]] = roots
         self._root = roots[-1].copy()
         self._chunks.append(poses)

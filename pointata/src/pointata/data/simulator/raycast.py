@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,7 @@ class RayScene:
         rays = np.empty((count, 6), dtype=np.float32)
         rays[:, :3] = origin
         rays[:, 3:] = directions
-        answer = self._scene.cast_rays(self._tensor(rays), nthreads=1)
+        answer: dict[str, Any] = self._scene.cast_rays(self._tensor(rays), nthreads=1)
         distance = answer["t_hit"].numpy()
         met = np.isfinite(distance)
         label = np.full(count, UNLABELLED, dtype=np.uint8)
@@ -97,10 +97,11 @@ def nearer(first: Hits, second: Hits, rays: NDArray[np.int64]) -> Hits:
     """`first` with those of its `rays` replaced for which `second` (one hit per entry of `rays`) lies nearer."""
     closer = second.distance < first.distance[rays]
     target = rays[closer]
-    merged = Hits(first.distance.copy(), first.label.copy(), first.cosine.copy())
-    for values, news in zip(merged, second, strict=True):
-        values[target] = news[closer]
-    return merged
+    distance, label, cosine = first.distance.copy(), first.label.copy(), first.cosine.copy()
+    distance[target] = second.distance[closer]
+    label[target] = second.label[closer]
+    cosine[target] = second.cosine[closer]
+    return Hits(distance, label, cosine)
 
 
 def rays_towards(
@@ -113,12 +114,13 @@ def rays_towards(
         origin: (3,) metres, world.
         bodies: vertices of each body, metres, world.
     """
-    chosen = np.zeros(len(directions), dtype=bool)
-    for vertices in bodies:
-        low, high = vertices.min(axis=0), vertices.max(axis=0)
-        to_centre = (low + high) / 2 - origin
-        radius, distance = float(np.linalg.norm(high - low)) / 2, float(np.linalg.norm(to_centre))
-        if distance <= radius:
-            return np.arange(len(directions))
-        chosen |= directions @ (to_centre / distance) >= np.sqrt(1.0 - (radius / distance) ** 2)
-    return np.flatnonzero(chosen)
+    low = np.stack([vertices.min(axis=0) for vertices in bodies])
+    high = np.stack([vertices.max(axis=0) for vertices in bodies])
+    to_centre, radius = (low + high) / 2 - origin, np.linalg.norm(high - low, axis=1) / 2
+    distance = np.linalg.norm(to_centre, axis=1)
+    if np.any(distance <= radius):
+        return np.arange(len(directions))
+    # A hair wider than the cones, for the rounding of float32.
+    cosine = np.sqrt(1.0 - (radius / distance) ** 2) - 1e-5
+    aim = (to_centre / distance[:, None]).astype(np.float32)
+    return np.flatnonzero(np.any(directions.astype(np.float32) @ aim.T >= cosine.astype(np.float32), axis=1))

@@ -74,9 +74,8 @@ class RoomSimulator:
         self._T_world_room[:2, 3] = scene.uniform(-5.0, 5.0, 2)
         people = random_stream(*self._stream, 1)
         self._person = Person(draw_body(people, ranges))
-        self._performance = Performance(
-            people, ranges, self._person.body, self._layout.stage, frames, rate_hz, action
-        )
+        body, stage = self._person.body, self._layout.stage
+        self._performance = Performance(people, ranges, body, stage, frames, rate_hz, action)
         self._room = RayScene(self._layout.solids)
 
     def __len__(self) -> int:
@@ -88,8 +87,9 @@ class RoomSimulator:
         directions = self._camera.directions()
         rays = directions @ pose[:3, :3].T
         empty_room = self._room.cast(pose[:3, 3], rays)
+        placement = self._person.place(self._performance.poses)
         for index in range(self._frames):
-            body = self._person.mesh(self._performance.poses[index])
+            body = self._person.mesh(placement, index)
             aimed = rays_towards(rays, pose[:3, 3], [body.vertices])
             seen = RayScene([Solid(body, PERSON)]).cast(pose[:3, 3], rays[aimed])
             hits = nearer(empty_room, seen, aimed)

@@ -43,7 +43,8 @@ class DepthCamera:
         u, v = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
         x, y = (u - self.width / 2) / focal, (v - self.height / 2) / focal
         rays = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3)
-        return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        unit: NDArray[np.float64] = rays / np.linalg.norm(rays, axis=1, keepdims=True)
+        return unit
 
     def measure(
         self, hits: Hits, directions: NDArray[np.float64], rng: np.random.Generator

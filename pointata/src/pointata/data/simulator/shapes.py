@@ -25,22 +25,30 @@ class Solid(NamedTuple):
     label: int
 
 
-def rotation_x(angle: float) -> NDArray[np.float64]:
-    """(3, 3) right-handed rotation about x, radians."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
+def rotation_x(angle: ArrayLike) -> NDArray[np.float64]:
+    """(..., 3, 3) right-handed rotations about x by angles (...), radians."""
+    return _rotation(angle, 1, 2)
 
 
-def rotation_y(angle: float) -> NDArray[np.float64]:
-    """(3, 3) right-handed rotation about y, radians: a positive angle tips z towards x."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+def rotation_y(angle: ArrayLike) -> NDArray[np.float64]:
+    """(..., 3, 3) right-handed rotations about y by angles (...), radians: a positive angle tips z towards x."""
+    return _rotation(angle, 2, 0)
 
 
-def rotation_z(angle: float) -> NDArray[np.float64]:
-    """(3, 3) right-handed rotation about z, radians."""
-    c, s = np.cos(angle), np.sin(angle)
-    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+def rotation_z(angle: ArrayLike) -> NDArray[np.float64]:
+    """(..., 3, 3) right-handed rotations about z by angles (...), radians."""
+    return _rotation(angle, 0, 1)
+
+
+def _rotation(angle: ArrayLike, first: int, second: int) -> NDArray[np.float64]:
+    """Rotations that turn the `first` axis towards the `second`."""
+    turn = np.asarray(angle, dtype=np.float64)
+    matrix = np.zeros((*turn.shape, 3, 3))
+    matrix[..., range(3), range(3)] = 1.0
+    matrix[..., first, first] = matrix[..., second, second] = np.cos(turn)
+    matrix[..., second, first] = np.sin(turn)
+    matrix[..., first, second] = -np.sin(turn)
+    return matrix
 
 
 def merge(meshes: Sequence[Mesh]) -> Mesh:
@@ -111,16 +119,15 @@ def ellipsoid(radii: ArrayLike, segments: int = 12, rings: int = 7) -> Mesh:
 
 def capsule(length: float, start_radius: float, end_radius: float, segments: int = 10) -> Mesh:
     """Tapered capsule along +z: half spheres about z = 0 and z = `length`, metres."""
-    low = np.linspace(-np.pi / 2, 0.0, 4)
-    high = np.linspace(0.0, np.pi / 2, 4)
+    rings = 3 if segments < 8 else 4
+    low = np.linspace(-np.pi / 2, 0.0, rings)
+    high = np.linspace(0.0, np.pi / 2, rings)
     bottom = np.stack([start_radius * np.cos(low), start_radius * np.sin(low)], axis=1)
     top = np.stack([end_radius * np.cos(high), length + end_radius * np.sin(high)], axis=1)
     return _revolve(np.concatenate([bottom, top]), segments)
 
 
-def leaves(
-    rng: np.random.Generator, count: int, radii: ArrayLike, size: float, shell: float = 0.5
-) -> Mesh:
+def leaves(rng: np.random.Generator, count: int, radii: ArrayLike, size: float, shell: float = 0.5) -> Mesh:
     """Loose triangles scattered in an ellipsoid, through which rays partly pass: the crown of a tree.
 
     Args:

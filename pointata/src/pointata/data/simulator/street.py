@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pointata.data.simulator.raycast import RayScene, nearer, rays_towards
+from pointata.data.simulator.raycast import RayScene, nearer
 from pointata.data.simulator.sensors import SpinningLidar
-from pointata.data.simulator.shapes import Mesh, Solid, rotation_x, rotation_y, rotation_z
+from pointata.data.simulator.shapes import Solid, rotation_x, rotation_y, rotation_z
 from pointata.data.simulator.splits import Split, check_common, random_stream, ranges_of, uniform
 from pointata.data.simulator.town import CAR, PERSON, STREET_CLASSES, build_town, draw_road
 from pointata.data.simulator.traffic import draw_cars, draw_people
@@ -15,6 +15,8 @@ from pointata.errors import ConfigError
 from pointata.frame import Frame, LabelledFrame
 
 FRAME_ID = "lidar"
+#: Metres; people farther away are left out, as beams 0.9 degrees apart hardly ever meet them.
+PEOPLE_WITHIN = 50.0
 
 
 class StreetSimulator:
@@ -62,16 +64,19 @@ class StreetSimulator:
         self._lidar = SpinningLidar(beams, azimuth_steps)
         scene = random_stream(*self._stream, 0)
         ranges = ranges_of(split)
-        self._road = draw_road(scene, ranges)
         self._speed = uniform(scene, ranges.street_speed)
         self._height = uniform(scene, (1.65, 1.95))
         self._bounce = scene.uniform(0.0, 2 * np.pi, 2)
         driven = self._speed * frames / rate_hz
         reach = (-self._lidar.far - 10.0, driven + self._lidar.far + 10.0)
-        self._town = RayScene(build_town(scene, ranges, self._road, *reach))
+        self._road = draw_road(scene, ranges, *reach)
+        self._T_world_road = np.eye(4)
+        self._T_world_road[:3, :3] = rotation_z(uniform(scene, (-np.pi, np.pi)))
+        self._T_world_road[:2, 3] = scene.uniform(-50.0, 50.0, 2)
+        self._town = RayScene(build_town(scene, ranges, self._road))
         traffic = random_stream(*self._stream, 1)
-        self._cars = draw_cars(traffic, self._road, reach, (0.0, self._speed))
-        self._people = draw_people(traffic, ranges, self._road, reach)
+        self._cars = draw_cars(traffic, self._road, self._speed)
+        self._people = draw_people(traffic, ranges, self._road, self._speed)
 
     def __len__(self) -> int:
         return self._frames
@@ -79,23 +84,24 @@ class StreetSimulator:
     def __iter__(self) -> Iterator[LabelledFrame]:
         faults = random_stream(*self._stream, 2)
         directions = self._lidar.directions()
+        all_rays = np.arange(len(directions))
         for index in range(self._frames):
             t = index / self.rate_hz
             pose = self._pose(t)
             origin, rays = pose[:3, 3], directions @ pose[:3, :3].T
             hits = self._town.cast(origin, rays)
-            moving = self._moving(t, origin)
-            if moving:
-                aimed = rays_towards(rays, origin, [solid.mesh.vertices for solid in moving])
-                hits = nearer(hits, RayScene(moving).cast(origin, rays[aimed]), aimed)
+            hits = nearer(hits, RayScene(self._moving(t)).cast(origin, rays), all_rays)
             points, kept = self._lidar.measure(hits, directions, faults)
             frame = Frame.from_points(
-                points, stamp_ns=round(index / self.rate_hz * 1e9), T_world_sensor=pose, frame_id=FRAME_ID
+                points,
+                stamp_ns=round(index / self.rate_hz * 1e9),
+                T_world_sensor=self._T_world_road @ pose,
+                frame_id=FRAME_ID,
             )
             yield LabelledFrame(frame, hits.label[kept])
 
     def _pose(self, t: float) -> NDArray[np.float64]:
-        """(4, 4) LiDAR to world at time `t`: in the middle of the right lane, nodding a little."""
+        """(4, 4) LiDAR to road axes at time `t`: in the middle of the right lane, nodding a little."""
         s = self._speed * t
         nod = 0.006 * np.sin(2 * np.pi * 0.9 * t + self._bounce[0])
         roll = 0.004 * np.sin(2 * np.pi * 0.6 * t + self._bounce[1])
@@ -105,14 +111,12 @@ class StreetSimulator:
         pose[2, 3] = self._height
         return pose
 
-    def _moving(self, t: float, origin: NDArray[np.float64]) -> list[Solid]:
-        """Cars and people near enough to be seen."""
-        solids = []
-        for car in self._cars:
-            s = car.start + car.speed * t
-            if abs(s - self._speed * t) < self._lidar.far:
-                solids.append(Solid(car.at(self._road, t), CAR))
-        for walker in self._people:
-            if abs(walker.position(t)[0] - self._speed * t) < self._lidar.far:
-                solids.append(Solid(walker.at(self._road, t), PERSON))
-        return solids
+    def _moving(self, t: float) -> list[Solid]:
+        """Cars in range, and people near enough for more than two or three returns."""
+        here = self._speed * t
+        cars = [car for car in self._cars if abs(car.start + car.speed * t - here) < self._lidar.far]
+        people = [walker for walker in self._people if abs(walker.position(t)[0] - here) < PEOPLE_WITHIN]
+        return [
+            *(Solid(car.at(self._road, t), CAR) for car in cars),
+            *(Solid(walker.at(self._road, t), PERSON) for walker in people),
+        ]

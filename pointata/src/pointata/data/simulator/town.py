@@ -4,6 +4,8 @@ Everything is placed by (s, d): metres along the road's centre line and metres t
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,7 +42,7 @@ KERB = 0.12
 
 @dataclass(frozen=True)
 class Road:
-    """A winding road: curvature(s) = bend * sin(2 pi s / length + phase).
+    """A winding road: curvature(s) = bend * sin(2 pi s / length + phase), through the origin along +x at s = 0.
 
     Attributes:
         width: both lanes together, metres.
@@ -48,7 +50,8 @@ class Road:
         bend: greatest curvature, 1/m.
         length: of one left and right bend together, metres.
         phase: radians.
-        origin: (x, y, heading) at s = 0 where the phase is a whole turn; metres, radians.
+        crossings: s where people may cross, in rising order; nobody parks there.
+        reach: (first, last) s of the recording, metres.
     """
 
     width: float
@@ -56,7 +59,8 @@ class Road:
     bend: float
     length: float
     phase: float
-    origin: tuple[float, float, float]
+    crossings: tuple[float, ...]
+    reach: tuple[float, float]
 
     @property
     def half(self) -> float:
@@ -67,18 +71,25 @@ class Road:
         """Direction of the road at `s`, radians."""
         turn = 2 * np.pi / self.length
         along = np.asarray(s, dtype=np.float64)
-        return self.origin[2] - self.bend / turn * (np.cos(turn * along + self.phase) - np.cos(self.phase))
+        angle: Array = self.bend / turn * (np.cos(self.phase) - np.cos(turn * along + self.phase))
+        return angle
 
-    def centre_line(self, s: ArrayLike) -> Array:
-        """(..., 2) positions of the centre line, by integrating the heading in steps of at most 0.25 m."""
-        along = np.asarray(s, dtype=np.float64)
-        low, high = min(float(along.min()), 0.0), max(float(along.max()), 0.0) + 1e-6
-        steps = np.linspace(low, high, int((high - low) / 0.25) + 2)
+    @cached_property
+    def _track(self) -> tuple[Array, Array]:
+        """Every 0.25 m along the road: s (n,) and the positions (n, 2), by integrating the heading."""
+        low, high = self.reach[0] - 50.0, self.reach[1] + 50.0
+        steps = np.linspace(low, high, int((high - low) / 0.25) + 1)
         angle = self.heading((steps[1:] + steps[:-1]) / 2)
         walked = np.stack([np.cos(angle), np.sin(angle)], axis=1) * np.diff(steps)[:, None]
         track = np.concatenate([np.zeros((1, 2)), np.cumsum(walked, axis=0)])
-        x, y = (np.interp(along, steps, track[:, axis]) - np.interp(0.0, steps, track[:, axis]) for axis in (0, 1))
-        return np.stack([x + self.origin[0], y + self.origin[1]], axis=-1)
+        start = [np.interp(0.0, steps, track[:, axis]) for axis in (0, 1)]
+        return steps, track - start
+
+    def centre_line(self, s: ArrayLike) -> Array:
+        """(..., 2) positions of the centre line, metres; valid from 50 m before the road's reach to 50 m behind."""
+        steps, track = self._track
+        along = np.asarray(s, dtype=np.float64)
+        return np.stack([np.interp(along, steps, track[:, 0]), np.interp(along, steps, track[:, 1])], axis=-1)
 
     def place(self, s: ArrayLike, d: ArrayLike) -> Array:
         """(..., 2) world positions, metres."""
@@ -91,23 +102,27 @@ class Road:
         return mesh.moved((*self.place(s, d).tolist(), z), float(self.heading(s)) + yaw)
 
 
-def draw_road(rng: np.random.Generator, ranges: Ranges) -> Road:
-    """A road of the split."""
+def draw_road(rng: np.random.Generator, ranges: Ranges, start: float, end: float) -> Road:
+    """A road of the split, with crossings between `start` and `end` metres."""
+    gaps = rng.uniform(35.0, 80.0, int((end - start) / 35.0) + 1)
+    crossings = [s for s in (start + np.cumsum(gaps)).tolist() if s < end]
     return Road(
         width=uniform(rng, ranges.road_width),
         parking=2.2,
         bend=uniform(rng, ranges.curvature),
         length=uniform(rng, (150.0, 300.0)),
         phase=uniform(rng, (0.0, 2 * np.pi)),
-        origin=(uniform(rng, (-50.0, 50.0)), uniform(rng, (-50.0, 50.0)), uniform(rng, (-np.pi, np.pi))),
+        crossings=tuple(crossings),
+        reach=(start, end),
     )
 
 
-def build_town(rng: np.random.Generator, ranges: Ranges, road: Road, start: float, end: float) -> list[Solid]:
-    """All standing surfaces between `start` and `end` metres along the road."""
+def build_town(rng: np.random.Generator, ranges: Ranges, road: Road) -> list[Solid]:
+    """All standing surfaces along the reach of the road."""
+    start, end = road.reach
     solids = _ground(road, start, end)
     for side in (-1, 1):
-        pavement = uniform(rng, (2.5, 5.5))
+        pavement = uniform(rng, (2.6, 6.0))
         solids += _houses(rng, ranges, road, side, pavement, start, end)
         solids += _greenery(rng, road, side, pavement, start, end)
         solids += _street_furniture(rng, road, side, start, end)
@@ -124,8 +139,8 @@ def _ground(road: Road, start: float, end: float) -> list[Solid]:
 
     solids = [Solid(quad_strip(line(road.half, 0.0), line(-road.half, 0.0)), ROAD)]
     for side in (-1.0, 1.0):
-        kerb, top, far = line(side * road.half, 0.0), line(side * road.half, KERB), line(side * 60.0, KERB)
-        solids.append(Solid(merge([quad_strip(kerb, top), quad_strip(top, far)]), SIDEWALK))
+        lines = [line(side * road.half, 0.0), *(line(side * (road.half + d), KERB) for d in (0.0, 4.0, 12.0, 50.0))]
+        solids.append(Solid(merge([quad_strip(a, b) for a, b in pairwise(lines)]), SIDEWALK))
     return solids
 
 
@@ -137,8 +152,9 @@ def house(rng: np.random.Generator, length: float, depth: float, height: float) 
     window, balconies = uniform(rng, (0.35, 0.6)), rng.random() < 0.35
     pitch, floor = length / bays, height / storeys
     # The front wall is built of pillars and parapets around the window niches.
-    edges = [0.0, *(b * pitch + e for b in range(bays) for e in (0.5 * (1 - window) * pitch, 0.5 * (1 + window) * pitch))]
-    parts += [box((a, 0, 0), (b, 0.25, height)) for a, b in zip([*edges[::2]], [*edges[1::2], length], strict=True)]
+    starts = [0.0, *((bay + 0.5 + window / 2) * pitch for bay in range(bays))]
+    ends = [*((bay + 0.5 - window / 2) * pitch for bay in range(bays)), length]
+    parts += [box((a, 0, 0), (b, 0.25, height)) for a, b in zip(starts, ends, strict=True)]
     for storey in range(storeys):
         parts.append(box((0, 0.02, storey * floor), (length, 0.25, storey * floor + 0.9)))
         parts.append(box((0, 0.02, (storey + 1) * floor - 0.5), (length, 0.25, (storey + 1) * floor)))
@@ -148,7 +164,8 @@ def house(rng: np.random.Generator, length: float, depth: float, height: float) 
             parts.append(box((low, -1.1, z), (low + 0.7 * pitch, 0, z + 0.15)))
             parts.append(box((low, -1.1, z), (low + 0.7 * pitch, -1.05, z + 1.0)))
     if rng.random() < 0.5:
-        roof = frustum((length / 2 + 0.3, depth / 2 + 0.3), (length / 2, 0.1), (height, height + uniform(rng, (2.0, 4.0))))
+        ridge = height + uniform(rng, (2.0, 4.0))
+        roof = frustum((length / 2 + 0.3, depth / 2 + 0.3), (length / 2, 0.1), (height, ridge))
         parts.append(roof.moved((length / 2, depth / 2, 0)))
     return merge(parts)
 
@@ -171,10 +188,10 @@ def _houses(
 def tree(rng: np.random.Generator) -> tuple[Mesh, Mesh]:
     """Trunk and crown, standing on z = 0; together vegetation."""
     height, spread = uniform(rng, (4.5, 9.0)), uniform(rng, (1.4, 2.8))
-    bare = uniform(rng, (1.9, 2.8))
+    bare = uniform(rng, (1.6, 2.5))
     trunk = cylinder(uniform(rng, (0.10, 0.25)), bare + 0.8, 10)
     radii = (spread, spread, (height - bare) / 2)
-    crown = leaves(rng, 320, radii, 0.42, 0.35).moved((0, 0, (height + bare) / 2))
+    crown = leaves(rng, 380, radii, 0.45, 0.35).moved((0, 0, (height + bare) / 2))
     return trunk, crown
 
 
@@ -182,12 +199,13 @@ def _greenery(
     rng: np.random.Generator, road: Road, side: int, pavement: float, start: float, end: float
 ) -> list[Solid]:
     solids, s = [], start + uniform(rng, (2.0, 15.0))
-    spacing = uniform(rng, (8.0, 20.0))
+    spacing = uniform(rng, (7.0, 15.0))
     while s < end:
         at = side * (road.half + uniform(rng, (0.7, 1.1)))
         solids += [Solid(road.put(part, s, at, KERB), VEGETATION) for part in tree(rng)]
         s += spacing * uniform(rng, (0.7, 1.6))
-    s = start + uniform(rng, (0.0, 30.0))
+    # A hedge needs a pavement that leaves people a way past it.
+    s = start + uniform(rng, (0.0, 30.0)) if pavement > 4.0 else end
     while s < end:
         length, height = uniform(rng, (4.0, 12.0)), uniform(rng, (0.8, 1.7))
         radii = (length / 2, uniform(rng, (0.35, 0.55)), height / 2)
@@ -207,7 +225,7 @@ def _street_furniture(rng: np.random.Generator, road: Road, side: int, start: fl
         if kind < 0.45:
             height, reach = uniform(rng, (5.0, 8.0)), uniform(rng, (0.8, 2.0))
             arm = box((-0.05, -reach, height - 0.1), (0.05, 0.0, height))
-            parts = [cylinder(uniform(rng, (0.07, 0.11)), height), arm, cylinder(0.16, 0.4)]
+            parts = [cylinder(uniform(rng, (0.08, 0.13)), height), arm, cylinder(0.18, 0.6)]
         elif kind < 0.85:
             height = uniform(rng, (2.2, 3.2))
             size = uniform(rng, (0.25, 0.4))
@@ -217,7 +235,7 @@ def _street_furniture(rng: np.random.Generator, road: Road, side: int, start: fl
             parts = [cylinder(0.08, uniform(rng, (0.8, 1.1)), 10)]
         yaw = (0.0 if side > 0 else np.pi) + uniform(rng, (-0.2, 0.2))
         solids.append(Solid(road.put(merge(parts), s, side * (road.half + 0.45), KERB, yaw), POLE))
-        s += uniform(rng, (7.0, 18.0))
+        s += uniform(rng, (6.0, 15.0))
     return solids
 
 
@@ -240,15 +258,16 @@ def car(rng: np.random.Generator) -> Mesh:
         for y in (-half, half - 0.2):
             parts.append(Mesh(flat, wheel.faces).moved((x, y, 0.32)))
     mirror = length / 2 - bonnet - 0.3
-    parts += [box((mirror - 0.08, y - 0.1, waist), (mirror + 0.08, y + 0.1, waist + 0.15)) for y in (-half - 0.05, half + 0.05)]
+    for y in (-half - 0.05, half + 0.05):
+        parts.append(box((mirror - 0.08, y - 0.1, waist), (mirror + 0.08, y + 0.1, waist + 0.15)))
     return merge(parts)
 
 
 def _parked_cars(rng: np.random.Generator, road: Road, side: int, start: float, end: float) -> list[Solid]:
     solids, s = [], start + uniform(rng, (0.0, 10.0))
-    crowded = uniform(rng, (0.2, 0.8))
+    crowded = uniform(rng, (0.15, 0.65))
     while s < end:
-        if rng.random() < crowded:
+        if rng.random() < crowded and all(abs(s - crossing) > 4.5 for crossing in road.crossings):
             yaw = (0.0 if side < 0 else np.pi) + uniform(rng, (-0.04, 0.04))
             at = side * (road.half - road.parking / 2 + uniform(rng, (-0.1, 0.15)))
             solids.append(Solid(road.put(car(rng), s, at, yaw=yaw), CAR))
