@@ -38,8 +38,7 @@ background:color-mix(in srgb,var(--accent) calc(var(--p)*88%),var(--track))}
 .legend{display:flex;flex-wrap:wrap;gap:6px 16px;font-size:13px;margin:4px 0 14px}
 .legend i,.swatch{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px;vertical-align:-1px;
 box-shadow:inset 0 0 0 1px rgba(127,127,127,.35)}
-.pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:16px}
-.pictures.single{grid-template-columns:1fr}
+.pictures{display:grid;grid-template-columns:repeat(auto-fit,minmax(430px,1fr));gap:18px 16px}
 figure{margin:0}figure img{width:100%;display:block;border-radius:10px}figcaption{font-size:13px;color:var(--dim);
 margin-top:6px}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--ink);font-size:12px;font-family:inherit}

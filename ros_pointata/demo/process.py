@@ -1,0 +1,102 @@
+"""Child processes of the demo, and the environment that isolates them from other ROS systems."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pointata import PointataError
+from ros_pointata.dds_profile import VARIABLES, profile_path
+
+#: Domains whose ports lie below the ephemeral range of Linux.
+_DOMAINS = range(1, 102)
+
+
+class DemoError(PointataError):
+    """The demo could not be carried out completely."""
+
+
+def isolated_environment() -> dict[str, str]:
+    """Variables for every process of the demo: a free domain, this machine only, buffers for large clouds."""
+    environment = {
+        "ROS_DOMAIN_ID": str(free_domain()),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_STATIC_PEERS": "",
+        "ROS_LOCALHOST_ONLY": "0",
+        "PYTHONUNBUFFERED": "1",
+    }
+    profile = profile_path()
+    return environment | ({} if profile is None else dict.fromkeys(VARIABLES, str(profile)))
+
+
+def free_domain() -> int:
+    """A random ROS domain whose first UDP ports nobody on this machine uses (RTPS 2.5, section 9.6.2)."""
+    for domain in random.sample(_DOMAINS, len(_DOMAINS)):
+        base = 7400 + 250 * domain
+        if all(_is_free(port) for port in (base, base + 1, base + 10, base + 11)):
+            return domain
+    raise DemoError("no ROS domain from 1 to 101 is free on this machine; end other ROS programs")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+        return True
+
+
+class ChildProcess:
+    """A process with its output in a file; ended, at the latest, when the `with` block is left."""
+
+    def __init__(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        self.name = name
+        self.log = log
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                start_new_session=True,  # Ctrl-C is for the demo, which then ends its children in order
+            )
+
+    def __enter__(self) -> "ChildProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status; None while running."""
+        return self._process.poll()
+
+    def require_running(self) -> None:
+        """Raise DemoError where the process has ended."""
+        if self.returncode is not None:
+            raise DemoError(
+                f"the {self.name} ended with status {self.returncode}; its last words:\n{self.last_words()}"
+            )
+
+    def last_words(self, lines: int = 12) -> str:
+        """End of the process's output, with its place."""
+        tail = self.log.read_text(errors="replace").splitlines()[-lines:]
+        return "\n".join([*(f"  {line}" for line in tail), f"  (all of it: {self.log})"])
+
+    def stop(self) -> int:
+        """Interrupt, wait, terminate, wait, kill; returns the exit status."""
+        for sign, patience in ((signal.SIGINT, 8.0), (signal.SIGTERM, 4.0), (signal.SIGKILL, 4.0)):
+            if self.returncode is not None:
+                break
+            self._process.send_signal(sign)
+            try:
+                self._process.wait(patience)
+            except subprocess.TimeoutExpired:
+                continue
+        return self._process.wait()

@@ -1,0 +1,154 @@
+"""Figures of a demo run, from what the node published. Imports no ROS."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pointata import UNLABELLED
+from pointata.evaluation.confusion import ConfusionMatrix
+from pointata.evaluation.metrics import accuracy, iou_per_class, majority, mean_iou, percentiles
+from ros_pointata.demo.record import FrameRecord, ScenarioRecord
+
+
+@dataclass(frozen=True)
+class ScenarioScore:
+    """Figures of one scenario.
+
+    Attributes:
+        sent, inferred: frames that the replay sent, and those of them that the node answered.
+        latencies_ms: publish to last answer of each sent frame in order; NaN where not answered.
+        stages_ms: p50 and p99 by stage of the node.
+        segmentation: points; None where the model labels none.
+        action: frames against the truth of the newest frame; None where the model names no action.
+        action_window: frames against the majority truth over the published window.
+    """
+
+    name: str
+    sent: int
+    inferred: int
+    latencies_ms: tuple[float, ...]
+    stages_ms: Mapping[str, Mapping[str, float]]
+    segmentation: ConfusionMatrix | None
+    action: ConfusionMatrix | None
+    action_window: ConfusionMatrix | None
+
+    @property
+    def dropped(self) -> int:
+        """Sent frames without an answer."""
+        return self.sent - self.inferred
+
+    @property
+    def latency_ms(self) -> dict[str, float]:
+        """p50 and p99 of the answered frames."""
+        return percentiles([value for value in self.latencies_ms if math.isfinite(value)])
+
+    def summary(self) -> dict[str, Any]:
+        """For summary.json; None where a figure does not exist."""
+        points, action = self.segmentation, self.action
+        return {
+            "frames_sent": self.sent,
+            "frames_inferred": self.inferred,
+            "frames_dropped": self.dropped,
+            "action_accuracy": None if action is None else finite(accuracy(action)),
+            "action_accuracy_window": None if self.action_window is None else finite(accuracy(self.action_window)),
+            "action_frames_scored": 0 if action is None else action.total,
+            **_segmentation_figures(points),
+            "latency_ms": {name: finite(value) for name, value in self.latency_ms.items()},
+            "stages_ms": {stage: dict(values) for stage, values in self.stages_ms.items()},
+        }
+
+
+def score(record: ScenarioRecord, min_frames: int) -> ScenarioScore:
+    """Figures of a scenario.
+
+    Args:
+        record: what was sent and answered.
+        min_frames: frames that a window needs before its action counts.
+    """
+    sent = [record.frames.get(key, FrameRecord(*key)) for key in record.sent_frames]
+    inferred = [frame for frame in sent if frame.answered_ns is not None]
+    names = [entry.name for entry in record.actions]
+    newest, window = ConfusionMatrix(names), ConfusionMatrix(names)
+    truth_of_play = _truth_of_plays(record)
+    for frame in inferred:
+        answer = frame.action
+        if answer is None or frame.true_action is None or answer.frame_count < min_frames:
+            continue
+        said = np.array([UNLABELLED if answer.unknown else answer.class_id])
+        newest.update(np.array([frame.true_action]), said)
+        shown = [
+            action for stamp, action in truth_of_play[frame.play] if answer.window_start_ns <= stamp <= frame.stamp_ns
+        ]
+        window.update(np.array([majority(shown)]), said)
+    return ScenarioScore(
+        name=record.name,
+        sent=len(sent),
+        inferred=len(inferred),
+        latencies_ms=tuple(frame.latency_ms for frame in sent),
+        stages_ms=_stages(inferred),
+        segmentation=record.segmentation if record.classes else None,
+        action=newest if names else None,
+        action_window=window if names else None,
+    )
+
+
+def summarise(scores: Sequence[ScenarioScore]) -> dict[str, Any]:
+    """summary.json: figures over all scenarios, and one section for each of them."""
+    latencies = [value for part in scores for value in part.latencies_ms if math.isfinite(value)]
+    actions = [part for part in scores if part.action is not None and part.action.total]
+    return {
+        "frames_sent": sum(part.sent for part in scores),
+        "frames_inferred": sum(part.inferred for part in scores),
+        "frames_dropped": sum(part.dropped for part in scores),
+        "action_accuracy": _pooled_accuracy([part.action for part in actions]),
+        "action_accuracy_window": _pooled_accuracy([part.action_window for part in actions]),
+        **_segmentation_figures(all_points(scores)),
+        "latency_ms": {name: finite(value) for name, value in percentiles(latencies).items()},
+        **{part.name: part.summary() for part in scores},
+    }
+
+
+def all_points(scores: Sequence[ScenarioScore]) -> ConfusionMatrix | None:
+    """Points of all scenarios, classes named scenario/class; None where nothing was labelled."""
+    parts = {part.name: part.segmentation for part in scores if part.segmentation is not None}
+    return ConfusionMatrix.side_by_side(parts) if parts else None
+
+
+def finite(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _segmentation_figures(points: ConfusionMatrix | None) -> dict[str, Any]:
+    if points is None:
+        return {"segmentation_miou": None, "segmentation_miou_absent_as_zero": None, "per_class_iou": {}}
+    return {
+        "segmentation_miou": finite(mean_iou(points)),
+        "segmentation_miou_absent_as_zero": finite(mean_iou(points, absent_as_zero=True)),
+        "per_class_iou": {name: finite(v) for name, v in zip(points.names, iou_per_class(points), strict=True)},
+        "per_class_points": {name: int(n) for name, n in zip(points.names, points.support, strict=True)},
+    }
+
+
+def _pooled_accuracy(matrices: Sequence[ConfusionMatrix | None]) -> float | None:
+    present = [matrix for matrix in matrices if matrix is not None]
+    total = sum(matrix.total for matrix in present)
+    return sum(int(np.trace(matrix.counts)) for matrix in present) / total if total else None
+
+
+def _truth_of_plays(record: ScenarioRecord) -> dict[int, list[tuple[int, int]]]:
+    truth: dict[int, list[tuple[int, int]]] = {}
+    for frame in record.in_order():
+        entries = truth.setdefault(frame.play, [])
+        if frame.true_action is not None:
+            entries.append((frame.stamp_ns, frame.true_action))
+    return truth
+
+
+def _stages(frames: Sequence[FrameRecord]) -> dict[str, dict[str, float]]:
+    """Percentiles by stage, in the order in which the node names them."""
+    names = list(dict.fromkeys(name for frame in frames for name in frame.timings_ms))
+    return {name: percentiles([f.timings_ms[name] for f in frames if name in f.timings_ms]) for name in names}

@@ -1,0 +1,150 @@
+"""A demo run: node, replay and recorder as they come and go."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ros_pointata.demo.live import Display, snapshot
+from ros_pointata.demo.node_control import NodeControl
+from ros_pointata.demo.played import Played
+from ros_pointata.demo.process import ChildProcess, DemoError
+from ros_pointata.demo.record import ScenarioRecord
+from ros_pointata.demo.recorder import Recorder, Spinner
+from ros_pointata.demo.scenario import Scenario
+
+NODE = "/pointata"
+CLOUDS, ODOMETRY = "/points", "/odom"
+#: Shipped defaults, apart from these: no cloud may be lost between the processes, which a best-effort input allows.
+NODE_PARAMETERS = {"autostart": "false", "input.reliability": "reliable", "output.depth": "50"}
+_NODE_MAIN = "import sys; from ros_pointata.node import main; sys.exit(main())"
+_PICTURES = 6
+_DRAIN_S = 5.0
+
+
+class Session:
+    """One node process, set up for one scenario after the other.
+
+    Args:
+        out: folder for logs and summaries of the processes.
+        environment: variables of the processes.
+        display: what the user sees.
+        rate: speed as a multiple of the sensors'.
+    """
+
+    def __init__(self, out: Path, environment: dict[str, str], display: Display, rate: float = 1.0) -> None:
+        self._out = out
+        self._environment = environment
+        self._display = display
+        self._rate = rate
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Session":
+        with ExitStack() as stack:
+            self._spinner = stack.enter_context(Spinner("pointata_demo"))
+            self._recorder = Recorder(self._spinner.node, NODE, CLOUDS)
+            self._node = stack.enter_context(self._start_node())
+            self._control = NodeControl(self._spinner.node, NODE, self._check)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._stack.__exit__(*exception)
+
+    def play(self, scenario: Scenario) -> Played:
+        """Set the node up and play every scene.
+
+        Raises:
+            DemoError: a process died, or the node could not be set up.
+        """
+        self._set_up(scenario)
+        stride = max(1, scenario.frame_count // _PICTURES)
+        record = ScenarioRecord(scenario.name, picture_stride=min(stride, max(1, scenario.frames // 2)))
+        self._recorder.start(record)
+        late = 0
+        for number, seed in enumerate(scenario.seeds):
+            with self._recorder.locked():
+                record.begin_play(number)
+            late += self._play_scene(scenario, number, seed, record)
+        self._recorder.stop()
+        min_frames = int(self._control.parameter("window.min_frames") or 1)
+        return Played(scenario, record, min_frames, late)
+
+    def stop_node(self) -> None:
+        """End the node; DemoError unless it ends well."""
+        self._check()
+        status = self._node.stop()
+        if status != 0:
+            raise DemoError(f"the node ended with status {status}; its last words:\n{self._node.last_words()}")
+
+    def _start_node(self) -> ChildProcess:
+        parameters = [item for name, value in NODE_PARAMETERS.items() for item in ("-p", f"{name}:={value}")]
+        remaps = ["-r", f"~/input/pointcloud:={CLOUDS}", "-r", f"~/input/odometry:={ODOMETRY}"]
+        command = [sys.executable, "-c", _NODE_MAIN, "--ros-args", *remaps, *parameters]
+        return ChildProcess("node", command, self._out / "node.log", self._environment)
+
+    def _set_up(self, scenario: Scenario) -> None:
+        self._display.say(f"{scenario.name}: the node loads {scenario.model} ...")
+        began = time.monotonic()
+        self._control.wait_until_up(60.0)
+        self._recorder.forget_classes()
+        try:
+            self._control.reconfigure({"model": scenario.model, "motion.source": scenario.motion})
+        except DemoError as error:
+            raise DemoError(f"{error}; the node's last words:\n{self._node.last_words()}") from error
+        self._wait(lambda: self._recorder.bundle("classes") or self._recorder.bundle("actions"), 10.0,
+                   f"{NODE} latched no class list although it is active")  # fmt: skip
+        time.sleep(0.3)  # the other list, where there are two, was sent at the same moment
+        self._display.say(f"{scenario.name}: {scenario.model} is active after {time.monotonic() - began:.1f} s")
+
+    def _play_scene(self, scenario: Scenario, number: int, seed: int, record: ScenarioRecord) -> int:
+        """Replay one scene to its end and wait for the last answers; returns the number of late frames."""
+        summary = self._out / f"replay_{scenario.name}_{seed}.json"
+        summary.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "ros_pointata.replay", scenario.source(seed), "--topic", CLOUDS,
+                   "--odometry-topic", ODOMETRY, "--rate", str(self._rate), "--wait-subscribers", "2",
+                   "--depth", "50", "--summary", str(summary)]  # fmt: skip
+        scene = f"{scenario.name}, seed {seed} ({number + 1} of {len(scenario.seeds)})"
+        with ChildProcess(f"replay of {scene}", command, summary.with_suffix(".log"), self._environment) as replay:
+            while replay.returncode is None:
+                self._show(record, scene)
+            if replay.returncode != 0:
+                raise DemoError(
+                    f"the {replay.name} ended with status {replay.returncode}; its last words:\n{replay.last_words()}"
+                )
+        sent = json.loads(summary.read_text())
+        end = time.monotonic() + _DRAIN_S
+        while time.monotonic() < end and not self._all_answered(record, number, sent["stamps_ns"]):
+            self._show(record, scene)
+        with self._recorder.locked():
+            record.end_play(sent["stamps_ns"])
+            state = snapshot(record, scene)
+        self._display.show(state, final=True)
+        return int(sent["late_frames"])
+
+    def _all_answered(self, record: ScenarioRecord, play: int, stamps_ns: Sequence[int]) -> bool:
+        with self._recorder.locked():
+            return all(record.is_answered(play, stamp) for stamp in stamps_ns)
+
+    def _show(self, record: ScenarioRecord, scene: str) -> None:
+        self._check()
+        with self._recorder.locked():
+            state = snapshot(record, scene)
+        self._display.show(state)
+        time.sleep(0.2)
+
+    def _wait(self, condition: Callable[[], Any], timeout_s: float, sentence: str) -> None:
+        end = time.monotonic() + timeout_s
+        while not condition():
+            self._check()
+            if time.monotonic() > end:
+                raise DemoError(sentence)
+            time.sleep(0.05)
+
+    def _check(self) -> None:
+        """Raise where going on is in vain: the node has ended, or the recorder failed."""
+        self._node.require_running()
+        self._spinner.check()
