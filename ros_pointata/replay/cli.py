@@ -79,7 +79,8 @@ def build_parser() -> argparse.ArgumentParser:
                         help="nav_msgs/Odometry of recordings with poses (default /odom)")  # fmt: skip
     topics.add_argument("--frame-id", help="frame_id of the clouds (default: the recording's)")
     topics.add_argument("--reliability", choices=("reliable", "best_effort"), default="reliable")
-    topics.add_argument("--depth", type=_at_least_one, default=5, help="queue depth of the cloud topic (default 5)")
+    topics.add_argument("--depth", type=_at_least_one, default=5,
+                        help="queue depth of the cloud topic (default 5; always 1 with --as-fast-as-possible)")  # fmt: skip
     topics.add_argument("--wait-subscribers", type=_at_least_zero, default=1, metavar="N",
                         help="start when N subscribers are matched on the cloud topic (default 1)")  # fmt: skip
     topics.add_argument("--wait-timeout", type=_positive, default=60.0, metavar="SECONDS",
@@ -104,7 +105,9 @@ def _play(recording: Recording, options: argparse.Namespace) -> int:
 
     node = rclpy.create_node("pointata_replay")
     reliable = options.reliability == "reliable"
-    topics = Topics(options.topic, options.odometry_topic, reliable, options.depth, options.clock)
+    # Fast DDS asks for acknowledgement at once only where its queue is full, else every 3 s: unpaced means depth 1.
+    depth = 1 if options.as_fast_as_possible else options.depth
+    topics = Topics(options.topic, options.odometry_topic, reliable, depth, options.clock)
     publishers = ReplayPublishers(node, recording, topics)
     pace = Pace(1.0 / recording.rate_hz, options.rate, options.hz, options.as_fast_as_possible)
     player = Player(publishers, pace, uses_recorded_stamps(options))
