@@ -80,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     topics.add_argument("--frame-id", help="frame_id of the clouds (default: the recording's)")
     topics.add_argument("--reliability", choices=("reliable", "best_effort"), default="reliable")
     topics.add_argument("--depth", type=_at_least_one, default=5,
-                        help="queue depth of the cloud topic (default 5; always 1 with --as-fast-as-possible)")  # fmt: skip
+                        help="queue depth of clouds (default 5; always 1 with --as-fast-as-possible)")  # fmt: skip
     topics.add_argument("--wait-subscribers", type=_at_least_zero, default=1, metavar="N",
                         help="start when N subscribers are matched on the cloud topic (default 1)")  # fmt: skip
     topics.add_argument("--wait-timeout", type=_positive, default=60.0, metavar="SECONDS",
