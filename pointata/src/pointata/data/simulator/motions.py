@@ -245,10 +245,14 @@ def lying(style: Style, direction: int) -> Array:
         return pose(tilt_pitch=1.52, lhand_x=0.1, rhand_x=0.1, head_yaw=1.0 - 2.0 * v, **straight, **spread)
     if direction == 1:
         knee = {"pelvis_z": 0.97 - 0.25 * v, "rfoot_z": -0.2 * v, "lfoot_pitch": 0.5, "rfoot_pitch": 0.5}
-        return pose(tilt_pitch=-1.52, lhand_x=-0.05, rhand_x=-0.05, **knee, **spread)
+        # Nearly straight arms, so that the trunk does not rest on the elbows.
+        angle = 0.3 + 1.5 * v
+        spread |= {"lhand_out": 0.96 * np.sin(angle), "lhand_z": -0.96 * np.cos(angle), "rhand_z": -0.6 - 0.28 * v}
+        return pose(tilt_pitch=-1.52, lhand_x=0.0, rhand_x=0.0, **knee, **spread)
     curled = {"pelvis_z": 0.95 - 0.25 * v, "pelvis_pitch": 0.1 + 0.3 * v, "spine_pitch": 0.3 * v}
     below, above = ("l", "r") if direction == 2 else ("r", "l")
-    arms = {f"{below}hand_x": 0.75, f"{below}hand_out": 0.1, f"{below}hand_z": 0.1 - 0.4 * v}
+    # The arm below is stretched along the floor, so that the trunk does not rest on its elbow.
+    arms = {f"{below}hand_x": 0.90 - 0.4 * v, f"{below}hand_out": -0.1, f"{below}hand_z": 0.38 + 0.45 * v}
     arms |= {f"{above}hand_x": 0.45, f"{above}hand_out": -0.25, f"{above}hand_z": -0.5}
     feet = {"lfoot_pitch": 0.6, "rfoot_pitch": 0.6, f"{above}foot_x": 0.2 * v, "lfoot_out": -0.02, "rfoot_out": -0.02}
     return pose(tilt_roll=-1.52 if direction == 2 else 1.52, **curled, **arms, **feet)

@@ -133,7 +133,8 @@ def _part_meshes(body: Body, segments: int) -> list[Mesh]:
     foot = ellipsoid([0.078 * h, 0.029 * h * wide, 0.026 * h], segments, 3 if segments < 8 else 5)
     trunk = [blob(0.066, 0.099, 0.082), blob(0.060, 0.088, 0.095), blob(0.070, 0.112, 0.125)]
     neck, head = limb(0.06, 0.034, 0.033, worn=0.3), ellipsoid([0.056 * h, 0.045 * h, 0.068 * h], segments + 2, 5)
-    return [*trunk, neck, head, upper_arm, upper_arm, forearm, forearm, hand, hand, thigh, thigh, shank, shank, foot, foot]
+    arms, legs = [upper_arm, upper_arm, forearm, forearm, hand, hand], [thigh, thigh, shank, shank, foot, foot]
+    return [*trunk, neck, head, *arms, *legs]
 
 
 def _place_parts(body: Body, vectors: Array) -> Placement:
