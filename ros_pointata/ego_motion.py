@@ -29,7 +29,7 @@ class Pose:
         Raises:
             DataError: not finite, or a quaternion without a direction.
         """
-        t, q = np.asarray(translation, dtype=np.float64), np.asarray(quaternion, dtype=np.float64)
+        t, q = (np.asarray(translation, dtype=np.float64), np.asarray(quaternion, dtype=np.float64))
         norm = float(np.linalg.norm(q))
         if not (np.isfinite(t).all() and np.isfinite(norm) and norm > 1e-6):
             raise DataError(f"pose with translation {t.tolist()} and quaternion {q.tolist()} is not a rigid transform")

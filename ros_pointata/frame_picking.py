@@ -5,6 +5,8 @@ from statistics import median
 
 #: A frame period farther off than this fraction is worth a warning.
 TOLERANCE = 0.25
+#: Stamp differences that make a median worth trusting.
+SETTLED = 5
 
 
 class FramePicker:
@@ -29,7 +31,9 @@ class FramePicker:
     @property
     def sensor_period_s(self) -> float | None:
         """Measured period of the sensor, seconds; None before the second cloud."""
-        return median(self._periods) if self._periods else None
+        if len(self._periods) < SETTLED:  # too few for a median: rather too long, which leaves out too little
+            return max(self._periods, default=None)
+        return median(self._periods)
 
     @property
     def stride(self) -> int:
@@ -43,7 +47,7 @@ class FramePicker:
     def warning(self) -> str:
         """What is wrong with the period of the taken frames; empty where nothing is."""
         period = self.sensor_period_s
-        if period is None or self._wanted_s <= 0:
+        if period is None or len(self._periods) < SETTLED or self._wanted_s <= 0:
             return ""
         taken = period * self.stride
         if abs(taken - self._wanted_s) <= TOLERANCE * self._wanted_s:

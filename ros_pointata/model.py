@@ -65,7 +65,10 @@ def load_predictor(parameters: Parameters) -> Model:
         BundleError: weights that are missing, damaged, or do not fit.
         ConfigError: options that the predictor refuses.
     """
-    from pointata.predictor import Predictor, PredictorOptions  # torch takes seconds to import: not before configure
+    from pointata.predictor import (  # torch takes seconds to import: not before configure
+        Predictor,
+        PredictorOptions,
+    )
 
     return Predictor.load(
         parameters.model,

@@ -4,9 +4,9 @@
 ros_pointata.parameters > config/node.yaml`); `render_markdown_table` writes the table of the README.
 """
 
-import math
 import sys
 import textwrap
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
@@ -57,7 +57,7 @@ class Action:
     """How action scores become a reported label."""
 
     unknown_score: float = _parameter(
-        0.4, "Below this probability of the best class the action is reported as unknown.", low=0.0, high=1.0
+        0.0, "An action below this probability is reported as unknown.", low=0.0, high=1.0
     )
     hysteresis_frames: int = _parameter(
         2, "A new action is reported once it has led for this many clouds in a row; 1 = at once.", low=1, high=100
@@ -176,14 +176,12 @@ class Spec:
         return value
 
     def _check_numbers(self, value: Any) -> tuple[float, ...]:
-        if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == len(self.default):
+        is_list = isinstance(value, Sequence | array) and not isinstance(value, str)
+        if is_list and len(value) == len(self.default) and all(isinstance(n, int | float) for n in value):
             numbers = tuple(float(number) for number in value)
-            if all(math.isfinite(number) and self._in_range(number) for number in numbers):
+            if self.low is not None and self.high is not None and all(self.low <= n <= self.high for n in numbers):
                 return numbers
         raise ConfigError(f"parameter {self.name}: {value!r} is refused, allowed: {self.allowed}")
-
-    def _in_range(self, number: float) -> bool:
-        return (self.low is None or self.low <= number) and (self.high is None or number <= self.high)
 
 
 def _specs_of(group: Any, prefix: str = "") -> list[Spec]:

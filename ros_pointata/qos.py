@@ -34,11 +34,7 @@ def input_events(health: Health) -> SubscriptionEventCallbacks:
     def on_matched(event: Any) -> None:
         health.note("input publishers", str(event.current_count))
 
-    return SubscriptionEventCallbacks(
-        incompatible_qos=on_incompatible,
-        message_lost=on_lost,
-        matched=on_matched,
-    )
+    return SubscriptionEventCallbacks(incompatible_qos=on_incompatible, message_lost=on_lost, matched=on_matched)
 
 
 def output_events(health: Health, topic: str) -> PublisherEventCallbacks:
@@ -52,7 +48,4 @@ def output_events(health: Health, topic: str) -> PublisherEventCallbacks:
     def on_matched(event: Any) -> None:
         health.note(f"subscribers of {topic}", str(event.current_count))
 
-    return PublisherEventCallbacks(
-        incompatible_qos=on_incompatible,
-        matched=on_matched,
-    )
+    return PublisherEventCallbacks(incompatible_qos=on_incompatible, matched=on_matched)

@@ -1,0 +1,49 @@
+"""The simulator into the node, RViz on request: ros2 launch ros_pointata demo.launch.py scene:=street rviz:=true."""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchDescription
+
+LAUNCH = Path(get_package_share_directory("ros_pointata")) / "launch"
+
+ARGUMENTS = (
+    ("scene", "room", "room (a person acts before a depth camera) or street (a LiDAR drives among cars and people)"),
+    ("seed", "7", "number of the scene; any integer"),
+    ("rviz", "false", "true opens RViz on the outputs"),
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Replay of the simulator, and pointata.launch.py on its clouds with the model for the scene."""
+    scene, seed = LaunchConfiguration("scene"), LaunchConfiguration("seed")
+    return LaunchDescription(
+        [
+            *(DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS),
+            Node(
+                package="ros_pointata",
+                executable="replay",
+                arguments=[
+                    ["sim:", scene, "?seed=", seed, "&split=test"],
+                    *("--topic", "/points", "--odometry-topic", "/odom", "--frame-id", "sensor", "--loop"),
+                ],
+                output="screen",
+            ),
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(str(LAUNCH / "pointata.launch.py")),
+                launch_arguments={
+                    "input": "/points",
+                    "odometry": "/odom",
+                    "motion": "odometry",
+                    "fixed_frame": "sensor",
+                    "model": ["sim_", scene],
+                    "rviz": LaunchConfiguration("rviz"),
+                }.items(),
+            ),
+        ]
+    )

@@ -1,0 +1,69 @@
+"""The node, and on request a bag and RViz: ros2 launch ros_pointata pointata.launch.py input:=/points bag:=DIR."""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+from launch.conditions import IfCondition, LaunchConfigurationNotEquals
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+
+CONFIG = Path(get_package_share_directory("ros_pointata")) / "config"
+
+ARGUMENTS = (
+    ("input", "/points", "topic of the clouds, sensor_msgs/PointCloud2"),
+    ("odometry", "/odom", "topic of the odometry, nav_msgs/Odometry; read where motion.source is odometry"),
+    ("params_file", str(CONFIG / "node.yaml"), "parameters of the node"),
+    ("model", "", "weight bundle, name or path; empty = the one in params_file"),
+    ("motion", "", "source of ego motion: none, odometry or tf; empty = the one in params_file"),
+    ("bag", "", "rosbag2 folder or file to play; empty = none"),
+    ("rviz", "false", "true opens RViz on the outputs"),
+    ("fixed_frame", "odom", "fixed frame of RViz; the frame_id of the clouds where there is no tf"),
+    ("namespace", "", "namespace of the node"),
+    ("log_level", "info", "debug, info, warn, error or fatal"),
+)
+
+
+def start_node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The node, with model and source of ego motion from the command line where they are given."""
+    given = {"model": LaunchConfiguration("model"), "motion.source": LaunchConfiguration("motion")}
+    overrides = {name: value.perform(context) for name, value in given.items() if value.perform(context)}
+    return [
+        Node(
+            package="ros_pointata",
+            executable="pointata_node",
+            name="pointata",
+            namespace=LaunchConfiguration("namespace"),
+            parameters=[LaunchConfiguration("params_file"), *([overrides] if overrides else [])],
+            remappings=[
+                ("~/input/pointcloud", LaunchConfiguration("input")),
+                ("~/input/odometry", LaunchConfiguration("odometry")),
+            ],
+            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+            output="screen",
+        )
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, node, bag and RViz."""
+    return LaunchDescription(
+        [
+            *(DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS),
+            OpaqueFunction(function=start_node),
+            ExecuteProcess(
+                cmd=["ros2", "bag", "play", LaunchConfiguration("bag")],
+                condition=LaunchConfigurationNotEquals("bag", ""),
+                output="screen",
+            ),
+            Node(
+                package="rviz2",
+                executable="rviz2",
+                namespace=LaunchConfiguration("namespace"),
+                arguments=["-d", str(CONFIG / "pointata.rviz"), "-f", LaunchConfiguration("fixed_frame")],
+                condition=IfCondition(LaunchConfiguration("rviz")),
+            ),
+        ]
+    )

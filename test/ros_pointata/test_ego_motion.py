@@ -1,0 +1,129 @@
+"""Pose interpolation against scipy, and a buffer that never passes a guess off as a pose."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation, Slerp
+
+from pointata import DataError
+from ros_pointata.ego_motion import Pose, PoseBuffer, interpolate, mounting_matrix, slerp
+
+SECOND = 1_000_000_000
+
+
+def _pose(x: float, rotation: Rotation | None = None) -> Pose:
+    return Pose.of((x, 2 * x, -x), (rotation or Rotation.identity()).as_quat())
+
+
+def test_slerp_equals_scipy_on_random_rotations() -> None:
+    ends = Rotation.random(400, random_state=3).as_quat().reshape(200, 2, 4)
+    fractions = np.random.default_rng(4).uniform(0, 1, 200)
+    for (a, b), fraction in zip(ends, fractions, strict=True):
+        expected = Slerp([0, 1], Rotation.from_quat([a, b]))(fraction)
+        ours = Rotation.from_quat(slerp(a, b, fraction))
+        assert (ours * expected.inv()).magnitude() < 1e-7
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-6, 1e-3, 1.0, np.pi - 1e-3])
+def test_slerp_turns_in_proportion_to_the_fraction(angle: float) -> None:
+    a, b = Rotation.identity(), Rotation.from_rotvec([0, 0, angle])
+    for sign in (1, -1):  # q and -q are one rotation
+        result = Rotation.from_quat(slerp(a.as_quat(), sign * b.as_quat(), 0.25))
+        assert result.magnitude() == pytest.approx(0.25 * angle, abs=1e-9)
+
+
+def test_pose_matrix_equals_scipy() -> None:
+    for rotation in Rotation.random(50, random_state=1):
+        pose = Pose.of((1.0, -2.0, 3.0), 2.5 * rotation.as_quat())
+        assert pose.matrix()[:3, :3] == pytest.approx(rotation.as_matrix(), abs=1e-12)
+        assert pose.matrix()[:3, 3].tolist() == [1.0, -2.0, 3.0]
+
+
+def test_mounting_is_roll_pitch_yaw_about_fixed_axes() -> None:
+    matrix = mounting_matrix((0.1, 0.2, 0.3, 0.4, -0.5, 2.0))
+    assert matrix[:3, :3] == pytest.approx(Rotation.from_euler("xyz", [0.4, -0.5, 2.0]).as_matrix(), abs=1e-12)
+    assert matrix[:, 3].tolist() == [0.1, 0.2, 0.3, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("translation", "quaternion"),
+    [((0, 0, np.nan), (0, 0, 0, 1)), ((0, 0, 0), (0, 0, 0, 0)), ((0, 0, 0), (0, np.inf, 0, 1))],
+)
+def test_an_impossible_pose_is_refused(translation: tuple[float, ...], quaternion: tuple[float, ...]) -> None:
+    with pytest.raises(DataError, match="not a rigid transform"):
+        Pose.of(translation, quaternion)
+
+
+def test_buffer_interpolates_between_neighbours_in_any_order_of_arrival() -> None:
+    turn = Rotation.from_rotvec([0, 0, 1.0])
+    buffer = PoseBuffer()
+    for stamp, pose in ((0, _pose(0.0)), (2 * SECOND, _pose(5.0)), (SECOND, _pose(1.0, turn))):
+        buffer.add(stamp, pose)
+    estimate = buffer.at(SECOND // 4, timeout_s=0.3)
+    assert estimate.known
+    assert estimate.warning == ""
+    assert estimate.T_world_sensor[:3, 3] == pytest.approx([0.25, 0.5, -0.25])
+    assert Rotation.from_matrix(estimate.T_world_sensor[:3, :3]).as_rotvec() == pytest.approx([0, 0, 0.25])
+    expected = interpolate(_pose(1.0, turn), _pose(5.0), 0.5).matrix()
+    assert buffer.at(3 * SECOND // 2, 1.0).T_world_sensor == pytest.approx(expected)
+    assert buffer.at(2 * SECOND, 0.0).T_world_sensor == pytest.approx(_pose(5.0).matrix())
+
+
+def test_neighbours_too_far_away_are_used_with_a_warning() -> None:
+    buffer = PoseBuffer()
+    buffer.add(0, _pose(0.0))
+    buffer.add(SECOND, _pose(1.0))
+    estimate = buffer.at(SECOND // 2, timeout_s=0.1)
+    assert estimate.T_world_sensor[0, 3] == pytest.approx(0.5)
+    assert "0.500 s away" in estimate.warning
+
+
+def test_without_any_pose_it_says_so_and_waits_only_once() -> None:
+    buffer = PoseBuffer()
+    start = time.perf_counter()
+    first = buffer.at(0, timeout_s=0.1)
+    waited = time.perf_counter() - start
+    again = buffer.at(0, timeout_s=10.0)
+    assert (first.known, again.known) == (False, False)
+    assert "no odometry" in first.warning
+    assert 0.09 < waited < 2
+    assert time.perf_counter() - start < 5
+
+
+def test_the_latest_pose_stands_in_with_a_warning() -> None:
+    buffer = PoseBuffer()
+    buffer.add(SECOND, _pose(1.0))
+    estimate = buffer.at(SECOND + SECOND // 2, timeout_s=0.01)
+    assert estimate.known
+    assert estimate.T_world_sensor[0, 3] == 1.0
+    assert "0.500 s older" in estimate.warning
+
+
+def test_it_waits_for_the_pose_that_is_on_its_way() -> None:
+    buffer = PoseBuffer()
+    buffer.add(0, _pose(0.0))
+    threading.Timer(0.05, buffer.add, (SECOND, _pose(1.0))).start()
+    estimate = buffer.at(SECOND - SECOND // 100, timeout_s=5.0)
+    assert estimate.warning == ""
+    assert estimate.T_world_sensor[0, 3] == pytest.approx(0.99)
+
+
+def test_a_jump_back_in_time_forgets_the_old_poses() -> None:
+    buffer = PoseBuffer()
+    for stamp in (100 * SECOND, 101 * SECOND):
+        buffer.add(stamp, _pose(7.0))
+    buffer.add(10 * SECOND, _pose(1.0))
+    estimate = buffer.at(50 * SECOND, timeout_s=0.0)
+    assert estimate.T_world_sensor[0, 3] == 1.0
+    assert "40.000 s older" in estimate.warning
+
+
+def test_old_poses_are_forgotten() -> None:
+    buffer = PoseBuffer()
+    for second in range(40):
+        buffer.add(second * SECOND, _pose(float(second)))
+    estimate = buffer.at(0, timeout_s=0.5)
+    assert estimate.T_world_sensor[0, 3] == 29.0
+    assert "29.000 s away" in estimate.warning

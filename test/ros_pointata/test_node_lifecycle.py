@@ -1,0 +1,314 @@
+"""Transitions, parameters, services and ego motion of the running node."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
+pytest.importorskip("ros_pointata.msg", reason="needs the generated messages of ros_pointata")
+
+from node_harness import SECOND, Harness, StandInModel, cloud, some_points
+from rcl_interfaces.msg import Parameter as ParameterMsg
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import DescribeParameters, SetParameters
+from std_srvs.srv import SetBool, Trigger
+
+from pointata import BundleError
+from ros_pointata.cloud import ns_to_stamp
+from ros_pointata.parameters import SPECS, Parameters
+from ros_pointata.publishers import ACTION
+
+STEP = SECOND // 10
+
+
+@pytest.fixture
+def idle() -> Iterator[Harness]:
+    """Not configured."""
+    with Harness() as harness:
+        yield harness
+
+
+@pytest.fixture
+def running(idle: Harness) -> Harness:
+    """Active."""
+    idle.start()
+    return idle
+
+
+def _state(harness: Harness) -> str:
+    from lifecycle_msgs.srv import GetState
+
+    return str(harness.call(GetState, "get_state", GetState.Request()).current_state.label)
+
+
+def _set(harness: Harness, name: str, **value: object) -> Any:
+    message = ParameterMsg(name=name, value=ParameterValue(**value))
+    return harness.call(SetParameters, "set_parameters", SetParameters.Request(parameters=[message])).results[0]
+
+
+def test_the_whole_life_and_a_second_one(idle: Harness) -> None:
+    assert _state(idle) == "unconfigured"
+    assert idle.diagnosis("not configured").level == b"\x02"
+    for life in range(2):
+        idle.start()
+        assert _state(idle) == "active"
+        idle.publish(cloud((life + 1) * SECOND, some_points()), answered=2 * life + 1)
+        assert idle.change_state("deactivate")
+        assert _state(idle) == "inactive"
+        idle.wait_until(lambda: idle.publisher.get_subscription_count() == 0)
+        assert idle.change_state("activate")
+        idle.wait_until(lambda: idle.publisher.get_subscription_count() > 0)
+        idle.publish(cloud((life + 1) * SECOND + STEP, some_points()), answered=2 * life + 2)
+        assert idle.change_state("deactivate")
+        assert idle.change_state("cleanup")
+        assert _state(idle) == "unconfigured"
+    assert idle.change_state("shutdown")
+    assert _state(idle) == "finalized"
+
+
+def test_cleanup_frees_the_model_and_ends_its_thread() -> None:
+    import threading
+
+    models: list[weakref.ref[StandInModel]] = []
+
+    def load(parameters: Parameters) -> StandInModel:
+        model = StandInModel()
+        models.append(weakref.ref(model))
+        return model
+
+    with Harness(load) as harness:
+        harness.start()
+        harness.publish(cloud(SECOND, some_points()), answered=1)
+        assert harness.change_state("deactivate")
+        assert models[0]() is not None
+        assert harness.change_state("cleanup")
+        gc.collect()
+        assert models[0]() is None
+        assert "pointata_worker" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_forbidden_transition_leaves_the_node_alive(idle: Harness) -> None:
+    from lifecycle_msgs.srv import ChangeState
+
+    client = idle.client.create_client(ChangeState, "/pointata/change_state")
+    assert client.wait_for_service(10)
+    request = ChangeState.Request()
+    request.transition.label = "activate"
+    client.call_async(request)  # rclpy raises in the node and never answers
+    time.sleep(0.2)
+    assert _state(idle) == "unconfigured"
+    idle.start()
+    idle.publish(cloud(SECOND, some_points()), answered=1)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (BundleError("bundle x.safetensors is damaged: fetch it again"), "cannot configure: bundle x.safetensors is"),
+        (RuntimeError("out of memory"), "cannot configure: RuntimeError: out of memory"),
+    ],
+)
+def test_weights_that_cannot_be_loaded_leave_the_node_alive(error: Exception, sentence: str) -> None:
+    problems: list[Exception] = [error]
+    model = StandInModel()
+
+    def load(parameters: Parameters) -> StandInModel:
+        if problems:
+            raise problems.pop()
+        return model
+
+    with Harness(load) as harness:
+        assert not harness.change_state("configure")
+        assert _state(harness) == "unconfigured"
+        status = harness.diagnosis(sentence)
+        assert status.level == b"\x02"
+        harness.start()
+        harness.publish(cloud(SECOND, some_points()), answered=1)
+        assert len(model.frames) == 1
+
+
+def test_parameters_reach_the_loader_and_are_described() -> None:
+    seen: list[Parameters] = []
+    model = StandInModel()
+
+    def load(parameters: Parameters) -> StandInModel:
+        seen.append(parameters)
+        return model
+
+    with Harness(load, window__min_frames=7, window__max_gap_s=2, motion__mounting=[0.0, 0.0, 1.5, 0.0, 0.0, 0.0]) as h:
+        assert h.change_state("configure")
+        assert (seen[0].window.min_frames, seen[0].window.max_gap_s) == (7, 2.0)
+        assert seen[0].motion.mounting == (0.0, 0.0, 1.5, 0.0, 0.0, 0.0)
+        request = DescribeParameters.Request(names=[spec.name for spec in SPECS])
+        descriptors = h.call(DescribeParameters, "describe_parameters", request).descriptors
+        for spec, descriptor in zip(SPECS, descriptors, strict=True):
+            assert descriptor.description == spec.text
+            assert len(descriptor.floating_point_range) == isinstance(spec.default, float)
+            assert len(descriptor.integer_range) == (type(spec.default) is int)
+
+
+def test_a_refused_start_value_stops_configure_until_it_is_set_anew() -> None:
+    with Harness(device="gpu", window__min_frames=0, window__typo=3) as harness:
+        assert not harness.change_state("configure")
+        status = harness.diagnosis("cannot configure")
+        assert "device: 'gpu' is refused, allowed: auto, cpu, cuda" in status.message
+        assert "window.min_frames: 0 is refused, allowed: 1 to 1000" in status.message
+        assert "window.typo" in {value.key: value.value for value in status.values}["warning: parameters"]
+        text = {"type": ParameterType.PARAMETER_STRING, "string_value": "cpu"}
+        assert _set(harness, "device", **text).successful
+        assert not harness.change_state("configure")
+        assert _set(harness, "window.min_frames", type=ParameterType.PARAMETER_INTEGER, integer_value=3).successful
+        harness.start()
+
+
+def test_setting_a_bad_value_is_refused_with_a_sentence(idle: Harness) -> None:
+    text = {"type": ParameterType.PARAMETER_STRING}
+    result = _set(idle, "device", string_value="gpu", **text)
+    assert not result.successful
+    assert "allowed: auto, cpu, cuda" in result.reason
+    assert not _set(idle, "window.min_frames", type=ParameterType.PARAMETER_INTEGER, integer_value=-1).successful
+    assert not _set(idle, "no.such", string_value="x", **text).successful
+    assert idle.node.get_parameter("window.min_frames").value == Parameters().window.min_frames
+    idle.start()
+    result = _set(idle, "device", string_value="cpu", **text)
+    assert not result.successful
+    assert "deactivate and clean up" in result.reason
+
+
+def test_reset_empties_the_window(running: Harness) -> None:
+    running.listen_to_outputs()
+    for number in range(3):
+        running.publish(cloud(number * STEP, some_points()), answered=number + 1)
+    assert running.call(Trigger, "reset", Trigger.Request()).success
+    running.publish(cloud(3 * STEP, some_points()), answered=4)
+    running.wait_until(lambda: len(running.received[ACTION]) == 4)
+    assert [message.frame_count for message in running.received[ACTION]] == [1, 2, 3, 1]
+    assert running.node.health.values()["last reset"] == "asked for by ~/reset"
+
+
+def test_enable_false_ignores_clouds_and_says_so(running: Harness) -> None:
+    assert running.call(SetBool, "enable", SetBool.Request(data=False)).success
+    running.publish(cloud(STEP, some_points()))
+    assert running.settled(1)["ignored"] == 1
+    running.diagnosis("clouds are ignored")
+    assert running.call(SetBool, "enable", SetBool.Request(data=True)).success
+    running.publish(cloud(2 * STEP, some_points()), answered=1)
+
+
+def test_services_say_that_no_model_is_loaded(idle: Harness) -> None:
+    for kind, name in ((Trigger, "reset"), (SetBool, "enable")):
+        response = idle.call(kind, name, kind.Request())
+        assert not response.success
+        assert "configure the node first" in response.message
+
+
+def _odometry(stamp_ns: int, x: float, child_frame: str = "sensor") -> object:
+    from nav_msgs.msg import Odometry
+
+    message = Odometry(child_frame_id=child_frame)
+    message.header.stamp = ns_to_stamp(stamp_ns)
+    message.pose.pose.position.x = x
+    message.pose.pose.orientation.w = 1.0
+    return message
+
+
+def test_clouds_get_the_odometry_interpolated_at_their_stamps() -> None:
+    mounting = [0.0, 0.0, 1.5, 0.0, 0.0, np.pi / 2]
+    with Harness(motion__source="odometry", motion__timeout_s=2.0, motion__mounting=mounting) as harness:
+        harness.start()
+        harness.wait_until(lambda: harness.odometry.get_subscription_count() > 0)
+        harness.odometry.publish(_odometry(0, 0.0))
+        harness.publish(cloud(STEP // 4, some_points()))
+        time.sleep(0.1)
+        assert harness.node.health.counts()["inferred"] == 0  # waits for the next pose
+        harness.odometry.publish(_odometry(STEP, 4.0))
+        harness.wait_until(lambda: harness.node.health.counts()["inferred"] == 1)
+        expected = [[0, -1, 0, 1.0], [1, 0, 0, 0], [0, 0, 1, 1.5], [0, 0, 0, 1]]
+        assert harness.model.frames[0].T_world_sensor == pytest.approx(np.array(expected))
+        assert harness.node.health.warnings() == []
+
+
+def test_missing_odometry_is_never_a_silent_identity() -> None:
+    with Harness(motion__source="odometry", motion__timeout_s=0.05) as harness:
+        harness.start()
+        harness.wait_until(lambda: harness.odometry.get_subscription_count() > 0)
+        harness.publish(cloud(STEP, some_points()), answered=1)
+        harness.diagnosis("no odometry has arrived")
+        harness.odometry.publish(_odometry(STEP, 1.0, "base_link"))
+        time.sleep(0.1)
+        harness.publish(cloud(STEP, some_points()), answered=2)
+        harness.diagnosis("'base_link', the cloud of 'sensor'")
+        assert harness.node.health.values()["last reset"] == "ego motion became known"
+        harness.publish(cloud(2 * STEP, some_points()), answered=3)
+        harness.diagnosis("the latest odometry is 0.100 s older")
+
+
+def test_tf_without_tf2_ros_is_refused_at_configure() -> None:
+    try:
+        import tf2_ros  # noqa: F401
+    except ImportError:
+        pass
+    else:
+        pytest.skip("tf2_ros is installed here")
+    with Harness(motion__source="tf") as harness:
+        assert not harness.change_state("configure")
+        assert "install ros-$ROS_DISTRO-tf2-ros" in harness.diagnosis("cannot configure").message
+
+
+MAIN = "import sys; from ros_pointata.node import main; sys.exit(main(sys.argv))"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_executable_idles_cheaply_and_ends_cleanly_on_signals(number: signal.Signals) -> None:
+    environment = os.environ | {"ROS_DOMAIN_ID": str(np.random.default_rng().integers(1, 100))}
+    command = [sys.executable, "-c", MAIN, "--ros-args", "-p", "model:=/no/such/bundle"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert "cannot configure" in line
+        before = _cpu_ticks(process.pid)
+        time.sleep(1.0)
+        assert process.poll() is None
+        assert _cpu_ticks(process.pid) - before < 0.3 * os.sysconf("SC_CLK_TCK")
+        process.send_signal(number)
+        errors = process.stderr.read()
+        assert process.wait(10) == 0, errors
+        assert "Traceback" not in errors
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _cpu_ticks(pid: int) -> int:
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_the_dds_profile_is_set_unless_the_user_chose_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from xml.etree import ElementTree
+
+    from ros_pointata.dds_profile import VARIABLES, profile_path, use_large_cloud_profile
+
+    path = profile_path()
+    assert path is not None
+    texts = [element.text for element in ElementTree.parse(path).iter()]
+    assert texts.count("4194304") == 2
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+    use_large_cloud_profile()
+    assert [os.environ[name] for name in VARIABLES] == [str(path)] * 2
+    monkeypatch.setenv(VARIABLES[0], "/mine.xml")
+    monkeypatch.setenv(VARIABLES[1], "")
+    use_large_cloud_profile()
+    assert [os.environ[name] for name in VARIABLES] == ["/mine.xml", ""]

@@ -1,0 +1,110 @@
+"""The worker thread: newest item only, every lost one counted, calls in order on one thread."""
+
+import threading
+
+import pytest
+
+from ros_pointata.worker import LatestSlot, Worker
+
+
+class Gate:
+    """A handler that records items and can be held at the first one."""
+
+    def __init__(self) -> None:
+        self.items: list[object] = []
+        self.threads: set[int] = set()
+        self.entered = threading.Event()
+        self.open = threading.Event()
+
+    def __call__(self, item: object) -> None:
+        self.items.append(item)
+        self.threads.add(threading.get_ident())
+        self.entered.set()
+        assert self.open.wait(5)
+
+
+def _ignore(error: Exception) -> None:
+    raise AssertionError("no error was expected") from error
+
+
+def test_slot_keeps_the_newest_and_counts_the_others() -> None:
+    slot: LatestSlot[int] = LatestSlot()
+    assert [slot.put(item) for item in (1, 2, 3)] == [False, True, True]
+    assert (slot.take(), slot.dropped, len(slot)) == (3, 2, 0)
+    with pytest.raises(IndexError):
+        slot.take()
+
+
+def test_a_busy_worker_drops_all_but_the_newest() -> None:
+    gate = Gate()
+    worker = Worker(gate, _ignore)
+    worker.submit(0)
+    assert gate.entered.wait(5)
+    for item in range(1, 10):
+        worker.submit(item)
+    gate.open.set()
+    worker.call(lambda: None).result(5)
+    while len(gate.items) < 2:  # the call came before item 9
+        worker.call(lambda: None).result(5)
+    assert gate.items == [0, 9]
+    assert worker.dropped == 8
+    assert worker.stop(5)
+
+
+def test_drain_counts_the_waiting_item_and_waits_for_the_one_at_hand() -> None:
+    gate = Gate()
+    worker = Worker(gate, _ignore)
+    worker.submit("at hand")
+    assert gate.entered.wait(5)
+    worker.submit("waiting")
+    threading.Timer(0.05, gate.open.set).start()
+    worker.drain()
+    assert gate.items == ["at hand"]
+    assert worker.dropped == 1
+    assert worker.stop(5)
+
+
+def test_calls_run_on_the_same_thread_and_hand_back_results_and_errors() -> None:
+    gate = Gate()
+    gate.open.set()
+    worker = Worker(gate, _ignore)
+    worker.submit(1)
+    ident = worker.call(threading.get_ident).result(5)
+    while not gate.items:
+        worker.call(lambda: None).result(5)
+    assert gate.threads == {ident} != {threading.get_ident()}
+    with pytest.raises(ZeroDivisionError):
+        worker.call(lambda: 1 // 0).result(5)
+    assert worker.stop(5)
+    with pytest.raises(RuntimeError, match="stopped"):
+        worker.call(lambda: None)
+
+
+def test_an_error_in_the_handler_is_reported_and_the_thread_lives_on() -> None:
+    errors: list[Exception] = []
+    seen: list[int] = []
+
+    def handle(item: int) -> None:
+        seen.append(item)
+        if item == 0:
+            raise ValueError("item 0")
+
+    worker = Worker(handle, errors.append)
+    worker.submit(0)
+    while not errors:
+        worker.call(lambda: None).result(5)
+    worker.submit(1)
+    while len(seen) < 2:
+        worker.call(lambda: None).result(5)
+    assert [str(error) for error in errors] == ["item 0"]
+    assert worker.stop(5)
+
+
+def test_an_idle_worker_uses_no_cpu() -> None:
+    import time
+
+    worker: Worker[int] = Worker(lambda item: None, _ignore)
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.1
+    assert worker.stop(5)
