@@ -65,7 +65,7 @@ class BuildPython(build_py):
         for interfaces in ("msg", "srv"):
             shutil.rmtree(package / interfaces, ignore_errors=True)
             if (generated / interfaces).is_dir():
-                shutil.copytree(generated / interfaces, package / interfaces)
+                shutil.copytree(generated / interfaces, package / interfaces, ignore=shutil.ignore_patterns("*.c"))
         for library in [*package.glob("*.so")]:
             library.unlink()
         for library in generated.glob("*.so"):
