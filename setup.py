@@ -29,7 +29,7 @@ def ros_prefix() -> Path:
     """Installation prefix of the ROS that pip put into the build environment."""
     generator = find_spec("rosidl_generator_py")
     if generator is None or generator.origin is None:
-        raise SystemExit("rosidl_generator_py is missing: install without --no-build-isolation, so that pip fetches it.")
+        raise SystemExit("rosidl_generator_py is missing: install with build isolation, so that pip fetches it.")
     return Path(generator.origin).parents[4]  # <prefix>/lib/pythonX.Y/site-packages/rosidl_generator_py/__init__.py
 
 
@@ -73,11 +73,14 @@ class BuildPython(build_py):
 
 
 class InstallData(install_data):
-    """Installs what lies outside of the Python package: shared libraries, executables and the share folder."""
+    """Installs what lies outside of the Python package: shared libraries, executables and the share folder.
+
+    Takes the place of the inherited command, which copies the data files that a setup() call lists: none here.
+    """
 
     FOLDERS: ClassVar[tuple[str, ...]] = (f"lib/{PACKAGE}", f"share/{PACKAGE}", "share/ament_index")
 
-    def run(self) -> None:  # in place of the inherited one, which copies the data files that a setup() call lists: none here
+    def run(self) -> None:
         prefix = build_messages()
         sources = list(prefix.glob("lib/*.so"))
         for folder in self.FOLDERS:
