@@ -4,7 +4,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from pointata.errors import PointataError
 from pointata.model.bundle import read_metadata, shipped_bundles
@@ -18,14 +17,9 @@ def _adapt(arguments: Sequence[str]) -> int:
 
 
 def _evaluate(arguments: Sequence[str]) -> int:
-    from pointata.evaluation.command import evaluate
+    from pointata.evaluation.command import run
 
-    parser = argparse.ArgumentParser(prog="pointata evaluate", description="Measure a bundle on recordings.")
-    parser.add_argument("model", help="bundle: path or shipped name")
-    parser.add_argument("sources", nargs="+", help="recordings: folders, bags or sim:room?seed=0&split=test&frames=200")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--device", default="auto")
-    evaluate(parser.parse_args(arguments))
+    run(arguments)
     return 0
 
 

@@ -192,7 +192,7 @@ class Predictor:
         return merge_runs(list(self._segments))
 
     def _restore(self, frame: Frame, sampled: SampledFrame, scores: NDArray[np.float32]) -> SemanticResult:
-        """Spread the scores of the sampled points to all points within range: mean of the three nearest, by distance."""
+        """Spread the scores of the sampled points to all points within range: three nearest, weighted by distance."""
         count = len(frame.points)
         labels = np.full(count, UNLABELLED, dtype=np.uint8)
         values = np.zeros(count, dtype=np.float32)

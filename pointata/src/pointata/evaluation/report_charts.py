@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import ClassInfo
-from pointata.evaluation.report_tables import css_color
+from pointata.evaluation.report_tables import css_color, relative_luminance
 
 _WIDTH = 1000.0
 _LEFT = 92.0
@@ -79,10 +79,8 @@ def _band(band: Band, origin: float, scale: float, top: int, height: int, classe
 
 
 def _readable_on(color: tuple[int, int, int]) -> str:
-    """Black or white, whichever stands out more (relative luminance as WCAG 2.1 defines it)."""
-    channels = np.array(color) / 255
-    linear = np.where(channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-    return "#111" if float(linear @ [0.2126, 0.7152, 0.0722]) > 0.179 else "#fff"
+    """Black or white, whichever has the higher contrast (WCAG 2.1)."""
+    return "#111" if relative_luminance(color) > 0.179 else "#fff"
 
 
 def latency_chart(name: str, latencies_ms: NDArray[np.floating], p50: float, p99: float) -> str:

@@ -10,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import ClassInfo
+from pointata.evaluation.report_tables import relative_luminance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Rotates a camera's optical axes (x right, y down, z forward) into x forward, y left, z up (REP-103).
 FORWARD_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+#: Relative luminance below which a colour is hard to see on the ground of the pictures.
+_DARKEST = 0.17
 _GROUND, _TEXT, _FAINT = "#12161c", "#c9d1db", "#3a4350"
-_UNLABELLED_COLOR = (90, 98, 110)
+_PANEL_INCHES = 4.0
+_UNLABELLED_COLOR = (58, 66, 78)
 
 
 def forward_axes(points: NDArray[np.floating], frame_id: str) -> NDArray[np.float64]:
@@ -32,11 +36,23 @@ def forward_axes(points: NDArray[np.floating], frame_id: str) -> NDArray[np.floa
 
 
 def palette(classes: Sequence[ClassInfo]) -> NDArray[np.float64]:
-    """(256, 3) colours by label, 0 to 1; labels without a class are grey."""
+    """(256, 3) colours by label, 0 to 1; labels without a class are a dark grey."""
     colors = np.tile(np.array(_UNLABELLED_COLOR, np.float64), (256, 1))
     for entry in classes:
         colors[entry.id] = entry.color
     return colors / 255
+
+
+def lifted(classes: Sequence[ClassInfo]) -> tuple[ClassInfo, ...]:
+    """The classes with dark colours mixed with white until they stand out from the pictures' dark ground."""
+    result = []
+    for entry in classes:
+        color = np.array(entry.color, np.float64)
+        while relative_luminance(color) < _DARKEST:
+            color += 0.05 * (255 - color)
+        red, green, blue = (round(channel) for channel in color.tolist())
+        result.append(ClassInfo(entry.id, entry.name, (red, green, blue)))
+    return tuple(result)
 
 
 def birds_eye_pair(
@@ -63,7 +79,7 @@ def birds_eye_pair(
     figure, axes = _pair_of_axes(limits)
     colors = palette(classes)
     for axis, labels, title in zip(axes, (truth, predicted), ("truth", "predicted"), strict=True):
-        axis.scatter(-points[:, 1], points[:, 0], s=_dot_size(len(points)), c=colors[labels], linewidths=0)
+        axis.scatter(-points[:, 1], points[:, 0], s=_dot_size(len(points), 0.3), c=colors[labels], linewidths=0)
         axis.plot(0, 0, marker="^", color="white", markersize=6, markeredgecolor=_GROUND)
         _dress(axis, title, limits)
     return figure_element(_data_uri(figure), caption)
@@ -84,9 +100,9 @@ def camera_pair(
     right, up = -points[order, 1] / points[order, 0], points[order, 2] / points[order, 0]
     limits = (_span(right), _span(up))
     figure, axes = _pair_of_axes(limits)
-    colors = palette(classes)
+    colors, size = palette(classes), _dot_size(len(points), 0.75)
     for axis, labels, title in zip(axes, (truth, predicted), ("truth", "predicted"), strict=True):
-        axis.scatter(right, up, s=_dot_size(len(points)) * 1.2, c=colors[labels[order]], linewidths=0)
+        axis.scatter(right, up, s=size, c=colors[labels[order]], marker="s", linewidths=0)
         _dress(axis, title, limits, scale_bar=False)
     return figure_element(_data_uri(figure), caption)
 
@@ -116,9 +132,9 @@ def _limits(points: NDArray[np.floating], reach_m: float | None) -> Limits:
     return right, (min(ahead[0], -0.3), ahead[1])  # the sensor stays in the picture
 
 
-def _dot_size(count: int) -> float:
-    """Marker area in points squared: small clouds get large dots."""
-    return float(np.clip(9000 / max(count, 1), 0.5, 14.0))
+def _dot_size(count: int, fill: float) -> float:
+    """Marker area in points squared, so that `count` markers cover `fill` of a panel; small clouds get large dots."""
+    return float(np.clip(fill * (_PANEL_INCHES * 72) ** 2 / max(count, 1), 0.6, 16.0))
 
 
 def _pair_of_axes(limits: Limits) -> tuple[Any, Any]:
@@ -126,8 +142,8 @@ def _pair_of_axes(limits: Limits) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     (left, right), (bottom, top) = limits
-    aspect = float(np.clip((top - bottom) / (right - left), 0.4, 1.4))
-    figure = Figure(figsize=(8.0, 4.0 * aspect), facecolor=_GROUND)
+    aspect = float(np.clip((top - bottom) / (right - left), 0.4, 1.0))
+    figure = Figure(figsize=(2 * _PANEL_INCHES, _PANEL_INCHES * aspect), facecolor=_GROUND)
     FigureCanvasAgg(figure)
     axes = figure.subplots(
         1, 2, gridspec_kw={"wspace": 0.02, "left": 0.005, "right": 0.995, "top": 0.99, "bottom": 0.01}
@@ -158,6 +174,10 @@ def _dress(axis: "Axes", title: str, limits: Limits, scale_bar: bool = True) -> 
 
 
 def _data_uri(figure: Any) -> str:
-    buffer = io.BytesIO()
+    """PNG with a palette of 128 colours, a third of the size of true colour."""
+    from PIL import Image  # comes with matplotlib
+
+    buffer, small = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, facecolor=_GROUND)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    Image.open(buffer).convert("RGB").quantize(128).save(small, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(small.getvalue()).decode("ascii")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pointata.classes import ClassInfo
 from pointata.evaluation.confusion import ConfusionMatrix
@@ -13,6 +14,13 @@ from pointata.evaluation.metrics import iou_per_class, recall_per_class
 def css_color(color: tuple[int, int, int]) -> str:
     """A class colour for CSS and SVG: #rrggbb."""
     return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+def relative_luminance(color: Sequence[float] | NDArray[np.floating]) -> float:
+    """Luminance of an sRGB colour (each channel 0 to 255) relative to white, 0 to 1, as WCAG 2.1 defines it."""
+    channels = np.asarray(color, np.float64) / 255
+    linear = np.where(channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
 
 def swatch(color: tuple[int, int, int]) -> str:
@@ -51,7 +59,7 @@ def confusion_table(matrix: ConfusionMatrix, missing: str = "none") -> str:
 
 def _confusion_cell(share: float) -> str:
     if np.isnan(share):
-        return '<td class="cell none" style="--p:0">n/a</td>'
+        return '<td class="cell" style="--p:0"></td>'
     kind = "cell strong" if share > 0.5 else "cell none" if share < 0.005 else "cell"
     text = f"{100 * share:.0f}" if share >= 0.005 else "0" if share == 0 else "<1"
     return f'<td class="{kind}" style="--p:{share:.3f}">{escape(text)}</td>'

@@ -32,7 +32,7 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
     """Pick rows: values (..., S, C), index (..., Q, k) -> (..., Q, k, C)."""
     flat = index.flatten(-2)  # (..., Q*k)
     picked = values.gather(-2, flat.unsqueeze(-1).expand(*flat.shape, values.shape[-1]))  # (..., Q*k, C)
-    return picked.unflatten(-2, index.shape[-2:])
+    return picked.reshape(*index.shape, values.shape[-1])
 
 
 def inverse_distance_weights(distance: Tensor) -> Tensor:

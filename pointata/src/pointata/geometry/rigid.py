@@ -17,7 +17,7 @@ def is_rigid(transform: NDArray[np.float64], tolerance: float = 1e-3) -> bool:
 
 
 def rotate(transform: NDArray[np.float64], points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Apply only the rotation of `transform` (4, 4) to points (N, 3): world-aligned axes, origin still at the sensor."""
+    """Apply only the rotation of `transform` (4, 4) to points (N, 3): the origin stays at the sensor."""
     if np.array_equal(transform[:3, :3], np.eye(3)):
         return points
     return points @ transform[:3, :3].T.astype(np.float32)

@@ -63,7 +63,9 @@ def farthest_points(points: NDArray[np.float32], count: int) -> NDArray[np.int64
         raise ValueError(f"cannot pick {count} of {len(points)} points")
     if len(points) <= _SMALL_CLOUD:
         return exact_farthest_points(points, count)
-    picks = fpsample.bucket_fps_kdline_sampling(points, count, h=_TREE_HEIGHT, start_idx=0).astype(np.int64)
+    picks: NDArray[np.int64] = fpsample.bucket_fps_kdline_sampling(points, count, h=_TREE_HEIGHT, start_idx=0).astype(
+        np.int64
+    )
     if len(np.unique(picks)) < count:  # clouds with many duplicates
         return exact_farthest_points(points, count)
     return picks
@@ -74,7 +76,8 @@ def favour_near(points: NDArray[np.float32], range_power: float) -> NDArray[np.f
     if range_power == 0:
         return points
     reach = np.sqrt(np.einsum("nd,nd->n", points, points))
-    return points * np.maximum(reach, 0.3)[:, None] ** np.float32(-range_power)
+    factor: NDArray[np.float32] = np.maximum(reach, 0.3) ** np.float32(-range_power)
+    return points * factor[:, None]
 
 
 def sample_indices(

@@ -145,7 +145,9 @@ def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Any], dict[str, T
     if not isinstance(header, dict) or "kind" not in header:
         raise BundleError(f"{path} is a safetensors file, but not a pointata bundle: it lacks the pointata header")
     if header.get("format") != _FORMAT:
-        raise BundleError(f"{path} has bundle format {header.get('format')}, this version reads {_FORMAT}: update pointata")
+        raise BundleError(
+            f"{path} has bundle format {header.get('format')}, this version reads {_FORMAT}: update pointata"
+        )
     return header, state
 
 
@@ -162,10 +164,16 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata) -> Path
     fingerprint = checksum(backbone)
     backbone_path = folder / f"{metadata.backbone}.safetensors"
     if not backbone_path.exists():
-        content = {"name": metadata.backbone, "network": metadata.network.to_dict()["backbone"], "checksum": fingerprint}
+        content = {
+            "name": metadata.backbone,
+            "network": metadata.network.to_dict()["backbone"],
+            "checksum": fingerprint,
+        }
         _write(backbone_path, "backbone", backbone, content)
     elif read_header(backbone_path)["checksum"] != fingerprint:
-        raise BundleError(f"{backbone_path} holds another backbone: choose another name for this one, or remove the file")
+        raise BundleError(
+            f"{backbone_path} holds another backbone: choose another name for this one, or remove the file"
+        )
     path = folder / f"{metadata.name}.safetensors"
     content = {"metadata": metadata.to_dict(), "backbone_checksum": fingerprint}
     _write(path, "adapter", _half(adapter_state(model)), content)

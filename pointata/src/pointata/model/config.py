@@ -59,7 +59,8 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if not self.context_neighbours <= self.groups <= self.points:
             raise ConfigError(
-                f"need context_neighbours <= groups <= points, got {self.context_neighbours}, {self.groups}, {self.points}"
+                f"need context_neighbours ({self.context_neighbours}) <= groups ({self.groups}) "
+                f"<= points ({self.points})"
             )
         if not 1 <= self.group_size <= self.points:
             raise ConfigError(f"group_size must be 1 to points ({self.points}), got {self.group_size}")
@@ -96,4 +97,5 @@ def preset(name: str, **overrides: Any) -> NetworkConfig:
     """A network by preset name ("tiny", "small" or "base"), any field of `NetworkConfig` overridden."""
     if name not in BACKBONES:
         raise ConfigError(f"unknown preset {name!r}: choose one of {', '.join(BACKBONES)}")
-    return NetworkConfig(**({"backbone": BACKBONES[name], "adapter_width": _ADAPTER_WIDTHS[name]} | overrides))
+    settings: dict[str, Any] = {"backbone": BACKBONES[name], "adapter_width": _ADAPTER_WIDTHS[name]}
+    return NetworkConfig(**(settings | overrides))

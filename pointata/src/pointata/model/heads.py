@@ -64,9 +64,13 @@ class SemanticHead(nn.Module):
         self.tokens = nn.Linear(3 * width, width)
         self.near = nn.Sequential(nn.Linear(3 + features, local), nn.GELU(), nn.Linear(local, local))
         self.point = nn.Linear(3 + local, width)
-        self.mlp = nn.Sequential(nn.LayerNorm(width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, classes))
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width), nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, classes)
+        )
 
-    def forward(self, layers: list[Tensor], centres: Tensor, points: Tensor, neighbours: Tensor, features: Tensor | None) -> Tensor:
+    def forward(
+        self, layers: list[Tensor], centres: Tensor, points: Tensor, neighbours: Tensor, features: Tensor | None
+    ) -> Tensor:
         """Score points.
 
         Args:

@@ -41,6 +41,10 @@ class PointATA(nn.Module):
     clip and the same frames one by one give the same numbers.
     """
 
+    backbone: Backbone
+    embedder: PointAlignEmbedder
+    context: SpatialContextEncoder
+
     def __init__(self, config: NetworkConfig, backbone: Backbone | None = None) -> None:
         super().__init__()
         self.config = config
@@ -67,16 +71,18 @@ class PointATA(nn.Module):
         c = self.config
         weight = self.context.up.weight
         width, history = c.backbone.width, c.window - 1
-        f32 = {"device": weight.device, "dtype": weight.dtype}
-        f64 = {"device": weight.device, "dtype": torch.float64}
+
+        def zeros(*shape: int, dtype: torch.dtype = weight.dtype) -> Tensor:
+            return torch.zeros(shape, dtype=dtype, device=weight.device)
+
         return StreamState(
-            valid=torch.zeros(streams, history, dtype=torch.bool, device=weight.device),
-            centres=torch.zeros(streams, TAPS, c.groups, 3, **f32),
-            origins=torch.zeros(streams, TAPS, 3, **f64),
-            stamps=torch.zeros(streams, TAPS, **f64),
-            adapters=torch.zeros(c.backbone.depth, streams, TAPS, c.groups, c.adapter_width, **f32),
-            pooled=torch.zeros(streams, history, 2 * width, **f32),
-            segments=torch.zeros(streams, width if "segments" in c.heads else 0, **f32),
+            valid=zeros(streams, history, dtype=torch.bool),
+            centres=zeros(streams, TAPS, c.groups, 3),
+            origins=zeros(streams, TAPS, 3, dtype=torch.float64),
+            stamps=zeros(streams, TAPS, dtype=torch.float64),
+            adapters=zeros(c.backbone.depth, streams, TAPS, c.groups, c.adapter_width),
+            pooled=zeros(streams, history, 2 * width),
+            segments=zeros(streams, width if "segments" in c.heads else 0),
         )
 
     def encode(self, clip: Clip, state: StreamState) -> tuple[Encoded, StreamState]:
@@ -92,6 +98,7 @@ class PointATA(nn.Module):
         taken = {max(1, depth // 3) - 1, max(1, 2 * depth // 3) - 1, depth - 1}
         layers, adapter_states = [], []
         for i, (block, adapter) in enumerate(zip(self.backbone.blocks, self.adapters, strict=True)):
+            assert isinstance(adapter, PointVideoAdapter)
             spatial = block((tokens + position).flatten(0, 1)).unflatten(0, (batch, length))
             present = adapter.down(spatial)  # (B, T, G, r)
             taps, remembered = with_history(state.adapters[i], present, past)

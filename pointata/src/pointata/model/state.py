@@ -1,6 +1,8 @@
 """What a network remembers of a stream, and the clip it takes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,13 +28,18 @@ class Clip:
     neighbours: Tensor | None = None
     features: Tensor | None = None
 
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Clip":
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in values.items()}
+        return Clip(**changed)
+
     def frames(self, start: int, stop: int) -> "Clip":
         """The frames [start, stop) of every stream."""
-        return Clip(**{f.name: None if (v := getattr(self, f.name)) is None else v[:, start:stop] for f in fields(self)})
+        return self._map(lambda value: value[:, start:stop])
 
     def to(self, device: torch.device | str) -> "Clip":
         """Copy to a device."""
-        return Clip(**{f.name: None if (v := getattr(self, f.name)) is None else v.to(device) for f in fields(self)})
+        return self._map(lambda value: value.to(device))
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,10 @@ class StreamState:
 
     def kib(self) -> float:
         """Size of one stream's state in KiB."""
-        tensors = [getattr(self, f.name) for f in fields(self)]
+        tensors: list[Tensor] = [getattr(self, f.name) for f in fields(self)]
         return sum(t.numel() * t.element_size() for t in tensors) / len(self.valid) / 1024
 
     def reset(self, streams: Tensor) -> "StreamState":
         """Forget the past of the streams chosen by a (B,) bool mask."""
         keep = ~streams
-        return replace(
-            self, valid=self.valid & keep[:, None], segments=torch.where(keep[:, None], self.segments, 0.0)
-        )
+        return replace(self, valid=self.valid & keep[:, None], segments=torch.where(keep[:, None], self.segments, 0.0))

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from pointata.geometry.neighbours import gather, nearest
 
 
-def group(points: Tensor, groups: int, group_size: int, features: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+def group(
+    points: Tensor, groups: int, group_size: int, features: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Cut a sampled frame into groups of near points.
 
     Args:
@@ -64,7 +66,7 @@ class MiniPointNet(nn.Module):
         points = self.first_out(F.relu(self.first_norm(first)))  # (..., K, h1)
         whole = points.amax(dim=-2, keepdim=True)  # (..., 1, h1)
         # Linear(concat(whole, points)), the part of `whole` computed once a group instead of once a point
-        on_whole, on_points = self.second_in.weight.split(points.shape[-1], dim=1)
+        on_whole, on_points = self.second_in.weight.chunk(2, dim=1)
         second = F.linear(points, on_points, self.second_in.bias) + F.linear(whole, on_whole)  # (..., K, h2)
         tokens: Tensor = self.second_out(F.relu(self.second_norm(second))).amax(dim=-2)
         return tokens
@@ -77,7 +79,7 @@ def position_embedding(hidden: int, width: int) -> nn.Sequential:
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(M, G, D) -> (M, heads, G, D / heads)."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 def merge_heads(x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Stage 2, adapt: train the network's adapters and heads, or more of it, on clips."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,57 +21,58 @@ from pointata.model.trainable import Mode, freeze_statistics, is_trained, parame
 from pointata.transfer.clips import ClipBatch
 
 
+@dataclass(frozen=True)
+class AdaptSettings:
+    """What is trained, and how."""
+
+    name: str
+    """Name of the adapter bundle that is made."""
+    backbone: str
+    """Backbone bundle: used (a name or path), or made where mode is "scratch"."""
+    preset: str = "tiny"
+    """Size of the network: "tiny", "small" or "base"."""
+    mode: Mode = "adapters"
+    """What is trained: "adapters", "linear_probe", "full" (makes the backbone <name>_backbone) or "scratch"."""
+    groups: int = 64
+    """Tokens of a frame."""
+    group_size: int = 32
+    """Points of a token."""
+    window: int = 16
+    """Frames that the action head looks back over."""
+    learning_rate: float = 1e-3
+    """Peak rate of AdamW, reached after the warm-up, then cosine to zero."""
+    embedder_rate_factor: float = 0.1
+    """The point align embedder's share of the rate, except in mode "scratch"."""
+    weight_decay: float = 0.05
+    """Of AdamW; none on vectors."""
+    warmup_steps: int = 50
+    """Steps of linear warm-up."""
+    label_smoothing: float = 0.1
+    """Of the action losses."""
+    settle_frames: int = 4
+    """First frames of a clip that the action losses leave out."""
+    class_weight_power: float = 0.5
+    """Point classes are weighted by (1 / share) ** power."""
+
+
 class Adapt(lightning.LightningModule):
     """Trains a `PointATA` network in one of the modes of `pointata.model.trainable`."""
 
     model: PointATA
+    _point_weights: Tensor
 
-    def __init__(
-        self,
-        name: str,
-        backbone_name: str,
-        preset_name: str = "tiny",
-        mode: Mode = "adapters",
-        groups: int = 64,
-        group_size: int = 32,
-        window: int = 16,
-        learning_rate: float = 1e-3,
-        embedder_learning_rate_factor: float = 0.1,
-        weight_decay: float = 0.05,
-        warmup_steps: int = 50,
-        label_smoothing: float = 0.1,
-        settle_frames: int = 4,
-        class_weight_power: float = 0.5,
-    ) -> None:
-        """Describe the training.
-
-        Args:
-            name: name of the adapter bundle that is made.
-            backbone_name: backbone bundle that is used (modes "adapters", "linear_probe", "full": a name or path)
-                or made (mode "scratch", and "full" under the name `<name>_backbone`).
-            preset_name: "tiny", "small" or "base".
-            mode: what is trained.
-            groups: tokens of a frame.
-            group_size: points of a token.
-            window: frames the action head looks back over.
-            learning_rate: peak rate of AdamW, reached after the warm-up, then cosine to zero.
-            embedder_learning_rate_factor: the point align embedder's share of it, except in mode "scratch".
-            weight_decay: of AdamW.
-            warmup_steps: steps of linear warm-up.
-            label_smoothing: of the action losses.
-            settle_frames: first frames of a clip that the action loss leaves out.
-            class_weight_power: point classes are weighted by (1 / share) ** power.
-        """
+    def __init__(self, settings: AdaptSettings) -> None:
+        """Take the settings; the network is built when the data are known."""
         super().__init__()
-        self.save_hyperparameters()
+        self.settings = settings
 
     def configure_model(self) -> None:
         """Build the network for the data at hand."""
         if hasattr(self, "model"):
             return
-        p, data = self.hparams, self.trainer.datamodule  # type: ignore[attr-defined]
+        p, data = self.settings, self.trainer.datamodule  # type: ignore[attr-defined]
         config = preset(
-            p.preset_name,
+            p.preset,
             points=data.sampling.points,
             groups=p.groups,
             group_size=p.group_size,
@@ -88,12 +89,12 @@ class Adapt(lightning.LightningModule):
         self.miou = MulticlassJaccardIndex(classes["semantic"], ignore_index=UNLABELLED)
 
     def _build(self, config: NetworkConfig) -> PointATA:
-        if self.hparams.mode == "scratch":
+        if self.settings.mode == "scratch":
             return PointATA(config)
-        found, state = load_backbone(self.hparams.backbone_name)
+        found, state = load_backbone(self.settings.backbone)
         if found != config.backbone:
             raise ConfigError(
-                f"backbone {self.hparams.backbone_name!r} is {found}, but preset {self.hparams.preset_name!r} "
+                f"backbone {self.settings.backbone!r} is {found}, but preset {self.settings.preset!r} "
                 f"is {config.backbone}: choose the preset that the backbone was made with"
             )
         backbone = Backbone(found)
@@ -104,18 +105,18 @@ class Adapt(lightning.LightningModule):
         """Switch to training; the statistics of frozen normalisation layers stay as they are."""
         super().train(mode)
         if hasattr(self, "model"):
-            freeze_statistics(self.model, self.hparams.mode)
+            freeze_statistics(self.model, self.settings.mode)
         return self
 
     def on_fit_start(self) -> None:
         """Weigh the point classes by their share in the training data, and say what is trained."""
         self.train()
-        trained, total = parameter_counts(self.model, self.hparams.mode)
+        trained, total = parameter_counts(self.model, self.settings.mode)
         self.print(f"{trained:,} of {total:,} parameters are trained ({100 * trained / total:.1f} %)")
         labels = torch.from_numpy(self.trainer.datamodule.label_counts()).float()  # type: ignore[attr-defined]
         share = labels / labels.sum()
-        weight = torch.where(share > 0, share.clamp(min=1e-4) ** -self.hparams.class_weight_power, 0.0)
-        self.point_weights = (weight / (weight * share).sum()).to(self.device)
+        weight = torch.where(share > 0, share.clamp(min=1e-4) ** -self.settings.class_weight_power, 0.0)
+        self._point_weights = (weight / (weight * share).sum()).to(self.device)
 
     def losses(self, batch: ClipBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Losses and logits by task."""
@@ -129,19 +130,19 @@ class Adapt(lightning.LightningModule):
             recurrent = encoded.pooled[:, self.model.config.window - 1 :]
             logits["segments"], _ = heads["segments"](recurrent, state.segments)
             for task in ("action", "segments"):
-                late = slice(self.hparams.settle_frames, None)
+                late = slice(self.settings.settle_frames, None)
                 losses[task] = F.cross_entropy(
                     logits[task][:, late].flatten(0, 1),
                     batch.actions[:, late].flatten(),
                     ignore_index=-1,
-                    label_smoothing=self.hparams.label_smoothing,
+                    label_smoothing=self.settings.label_smoothing,
                 )
         if dense:
             logits["semantic"] = self.model.semantic(encoded, _tail(clip, dense))
             losses["semantic"] = F.cross_entropy(
                 logits["semantic"].flatten(0, 2),
                 batch.labels.flatten(),
-                weight=self.point_weights,
+                weight=self._point_weights,
                 ignore_index=UNLABELLED,
             )
         return losses, logits
@@ -169,8 +170,8 @@ class Adapt(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with linear warm-up and cosine decay; no decay on vectors."""
-        p = self.hparams
-        slow = 1.0 if p.mode == "scratch" else p.embedder_learning_rate_factor
+        p = self.settings
+        slow = 1.0 if p.mode == "scratch" else p.embedder_rate_factor
         groups: dict[tuple[bool, bool], list[Tensor]] = {}
         for name, parameter in self.model.named_parameters():
             if is_trained(name, p.mode):
@@ -200,7 +201,7 @@ class Adapt(lightning.LightningModule):
 
     def save(self, folder: Path, score: dict[str, float] | None = None) -> Path:
         """Write the bundle (and, where it was trained, the backbone) into a folder."""
-        p, data = self.hparams, self.trainer.datamodule  # type: ignore[attr-defined]
+        p, data = self.settings, self.trainer.datamodule  # type: ignore[attr-defined]
         if p.mode == "scratch":
             self.model.adopt_embedder()
         metadata = BundleMetadata(
@@ -209,12 +210,12 @@ class Adapt(lightning.LightningModule):
             sampling=data.sampling,
             heads=data.heads,
             frame_period_s=data.frame_period_s,
-            backbone=f"{p.name}_backbone" if p.mode == "full" else Path(p.backbone_name).stem,
+            backbone=f"{p.name}_backbone" if p.mode == "full" else Path(p.backbone).stem,
             training={
                 **data.description,
                 "mode": p.mode,
                 "steps": self.trainer.global_step,
-                "preset": p.preset_name,
+                "preset": p.preset,
                 "torch": torch.__version__,
             },
             score=score or {},

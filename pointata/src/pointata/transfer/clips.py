@@ -93,7 +93,7 @@ class ClipDataset(Dataset[tuple[Clip, Tensor, Tensor]]):
     def __getitem__(self, item: int) -> tuple[Clip, Tensor, Tensor]:
         rng = np.random.default_rng(int(torch.randint(2**62, ()).item()))
         if self._random:
-            recording = self._recordings[rng.integers(len(self._recordings))]
+            recording = self._recordings[int(rng.integers(len(self._recordings)))]
             start = int(rng.integers(len(recording.stamps) - self._frames + 1))
         else:
             number, start = self._fixed[item]

@@ -25,4 +25,5 @@ def adapt(arguments: Sequence[str]) -> Path:
     if cli.config.threads:
         torch.set_num_threads(cli.config.threads)
     cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume)
-    return cli.model.save(cli.config.out)
+    path: Path = cli.model.save(cli.config.out)
+    return path
