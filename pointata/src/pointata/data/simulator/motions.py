@@ -78,7 +78,8 @@ def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
 def smooth(share: Array) -> Array:
     """Smooth step: 0 below 0, 1 above 1, level at both ends."""
     s = np.clip(share, 0.0, 1.0)
-    return s * s * (3.0 - 2.0 * s)
+    level: Array = s * s * (3.0 - 2.0 * s)
+    return level
 
 
 def blend(start: Array, end: Array, weight: Array) -> Array:
@@ -88,7 +89,7 @@ def blend(start: Array, end: Array, weight: Array) -> Array:
 
 def mirrored(poses: Array) -> Array:
     """(n, D) poses with left and right exchanged."""
-    result = poses.copy()
+    result: Array = poses.copy()
     for left, right in _MIRRORED:
         result[:, left], result[:, right] = poses[:, right], poses[:, left]
     result[:, _NEGATED] *= -1.0
@@ -212,7 +213,7 @@ def seated(style: Style, body: Body, seat_height: float) -> Array:
 
 def _leaning(sitting: Array) -> Array:
     """(D,) between sitting and standing: the trunk comes forward over the feet."""
-    middle = sitting.copy()
+    middle: Array = sitting.copy()
     middle[FIELD["pelvis_pitch"]] = 0.55
     middle[FIELD["spine_pitch"]] = 0.35
     middle[FIELD["pelvis_x"]] = -0.38

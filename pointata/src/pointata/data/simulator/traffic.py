@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pointata.data.simulator.motions import Style, draw_body, draw_style, gait
+from pointata.data.simulator.scenery import car
 from pointata.data.simulator.shapes import Mesh
 from pointata.data.simulator.skeleton import Person
 from pointata.data.simulator.splits import Ranges, uniform
-from pointata.data.simulator.town import KERB, Road, car
+from pointata.data.simulator.town import KERB, Road
 
 #: Steps per second of an average walk, and poses into which its cycle of two steps is divided.
 CADENCE = 1.75
