@@ -1,6 +1,8 @@
 """Fast DDS settings for clouds of megabytes: buffers that hold one, given to the middleware before it starts."""
 
 import os
+import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,16 +12,8 @@ VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 def profile_path() -> Path | None:
-    """The packaged profile: in the share folder of the installed package, else in the source tree; None if absent."""
-    candidates = [Path(__file__).resolve().parents[1] / "config" / FILE_NAME]
-    try:
-        from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-    except ImportError:
-        pass
-    else:
-        with suppress(PackageNotFoundError, LookupError):  # LookupError: AMENT_PREFIX_PATH is not set
-            candidates.insert(0, Path(get_package_share_directory("ros_pointata")) / "config" / FILE_NAME)
-    return next((path for path in candidates if path.is_file()), None)
+    """The packaged profile: of the sourced workspace, the Python environment or the source tree; None if absent."""
+    return next((path for folder in _config_folders() if (path := folder / FILE_NAME).is_file()), None)
 
 
 def use_large_cloud_profile() -> None:
@@ -27,3 +21,12 @@ def use_large_cloud_profile() -> None:
     path = profile_path()
     if path is not None and not any(os.environ.get(name) for name in VARIABLES):
         os.environ.update(dict.fromkeys(VARIABLES, str(path)))
+
+
+def _config_folders() -> Iterator[Path]:
+    with suppress(ImportError, LookupError, OSError):  # no ament, package not found, AMENT_PREFIX_PATH not set
+        from ament_index_python.packages import get_package_share_directory
+
+        yield Path(get_package_share_directory("ros_pointata")) / "config"
+    yield Path(sys.prefix) / "share" / "ros_pointata" / "config"
+    yield Path(__file__).resolve().parents[1] / "config"

@@ -42,7 +42,7 @@ class Outputs:
     def __init__(self, node: LifecycleNode, metadata: ModelMetadata, output: Output, health: Health) -> None:
         self._node = node
         self._heads: Mapping[str, tuple[ClassInfo, ...]] = metadata.heads
-        topics = {TIMINGS: StageTimings}
+        topics: dict[str, type] = {TIMINGS: StageTimings}
         for head in self._heads:
             topics.update(_TOPICS_OF_HEAD[head])
         self._publishers: dict[str, Any] = {
@@ -60,11 +60,11 @@ class Outputs:
             DataError: a prediction that does not fit the cloud.
         """
         if prediction.action is not None and self._wanted(ACTION):
-            message = action_message(cloud.header, prediction, prediction.action, self._heads["action"])
-            self._publishers[ACTION].publish(message)
+            action = action_message(cloud.header, prediction, prediction.action, self._heads["action"])
+            self._publishers[ACTION].publish(action)
         if prediction.segments is not None and self._wanted(SEGMENTS):
-            message = segments_message(cloud.header, prediction, prediction.segments, self._heads["segments"])
-            self._publishers[SEGMENTS].publish(message)
+            segments = segments_message(cloud.header, prediction, prediction.segments, self._heads["segments"])
+            self._publishers[SEGMENTS].publish(segments)
         if prediction.semantic is not None:
             labels, scores = prediction.semantic.labels, prediction.semantic.scores
             if self._wanted(SEGMENTATION):

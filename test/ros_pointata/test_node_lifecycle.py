@@ -300,6 +300,7 @@ def test_the_dds_profile_is_set_unless_the_user_chose_one(monkeypatch: pytest.Mo
 
     from ros_pointata.dds_profile import VARIABLES, profile_path, use_large_cloud_profile
 
+    monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)  # as when a virtual environment is not sourced
     path = profile_path()
     assert path is not None
     texts = [element.text for element in ElementTree.parse(path).iter()]
