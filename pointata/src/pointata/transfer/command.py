@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from pointata.memory import keep_freed_memory
 from pointata.transfer.adapt import Adapt
 from pointata.transfer.simulated import SimulatedClips
 
@@ -19,6 +20,7 @@ class _AdaptCLI(LightningCLI):
 
 def adapt(arguments: Sequence[str]) -> Path:
     """Train as the arguments say and write the bundle; returns its path."""
+    keep_freed_memory()
     cli = _AdaptCLI(
         Adapt, SimulatedClips, args=list(arguments), run=False, seed_everything_default=0, save_config_callback=None
     )
