@@ -1,8 +1,9 @@
 # Two commands need nothing before them: `make demo` and `make test`. Everything they install goes into $(VENV).
 
 VENV ?= .venv
-PYTHON ?= $(firstword $(shell for python in python3 python3.12 python3.11 python3.13 python3.10; do \
-	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python; done) python3)
+PYTHON ?= $(or $(shell for python in python3 python3.12 python3.11 python3.13 python3.10; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; \
+	done || true),python3)
 
 STAMPS := $(VENV)/.stamps
 BIN := $(VENV)/bin
