@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from pointata.geometry.neighbours import cpu_nearest, gather, inverse_distance_weights, nearest
 from scipy.spatial import cKDTree
+
+from pointata.geometry.neighbours import cpu_nearest, gather, inverse_distance_weights, nearest
 
 
 def test_nearest_against_scipy() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from pointata import DataError, Frame
 from pointata.errors import ConfigError
 from pointata.geometry.rigid import yaw
@@ -72,7 +73,9 @@ def test_too_few_points_for_the_voxels_are_not_thinned_away() -> None:
 
 
 def test_near_things_get_more_points() -> None:
-    points = np.concatenate([cloud(3000, 1, 0.3) + [1.5, 0, 0], cloud(3000, 2, 3.0) + [12, 0, 0]]).astype(np.float32)
+    points = np.concatenate([cloud(3000, 1, 0.3), cloud(3000, 2, 3.0)])
+    points[:3000, 0] += 1.5
+    points[3000:, 0] += 12
     even, near = (np.mean(sample_indices(points, 256, range_power=p) < 3000) for p in (0.0, 1.5))
     assert near > 2 * even
 
@@ -82,7 +85,9 @@ def test_frame_is_cropped_rotated_and_scaled() -> None:
     pose = yaw(np.pi / 2)
     pose[:3, 3] = (100, 200, 300)
     frame = Frame.from_points(points, T_world_sensor=pose, stamp_ns=1_500_000_000)
-    sampled = sample_frame(frame, SamplingConfig(points=2, scale_m=2, min_range_m=1, max_range_m=50, point_neighbours=2))
+    sampled = sample_frame(
+        frame, SamplingConfig(points=2, scale_m=2, min_range_m=1, max_range_m=50, point_neighbours=2)
+    )
     assert sampled.used.tolist() == [1, 2]
     by_source = dict(zip(sampled.index.tolist(), sampled.points.tolist(), strict=True))
     assert by_source[1] == pytest.approx([0, 1, 0], abs=1e-6)
@@ -95,12 +100,14 @@ def test_frame_is_cropped_rotated_and_scaled() -> None:
 def test_empty_frame_and_missing_feature_are_sentences() -> None:
     with pytest.raises(DataError, match="no finite point within range"):
         sample_frame(Frame.from_points(np.full((5, 3), np.nan)), SamplingConfig())
+    frame = Frame.from_points(cloud(10), features={"intensity": np.ones(10)})
     with pytest.raises(DataError, match=r"doppler.*intensity"):
-        frame = Frame.from_points(cloud(10), features={"intensity": np.ones(10)})
         sample_frame(frame, SamplingConfig(), ["doppler"])
 
 
-@pytest.mark.parametrize("wrong", [{"points": 0}, {"scale_m": 0}, {"range_power": 3}, {"min_range_m": 5, "max_range_m": 2}])
+@pytest.mark.parametrize(
+    "wrong", [{"points": 0}, {"scale_m": 0}, {"range_power": 3}, {"min_range_m": 5, "max_range_m": 2}]
+)
 def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         SamplingConfig(**wrong)  # type: ignore[arg-type]
