@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pointata import PointataError
 from ros_pointata.demo.process import isolated_environment
-from ros_pointata.demo.scenario import DEFAULT_SEEDS, scenarios
+from ros_pointata.demo.scenario import MODELS, ROOM_FRAMES, ROOM_SEEDS, STREET_FRAMES, STREET_SEEDS, scenarios
 
 if TYPE_CHECKING:
     from ros_pointata.demo.played import Played
@@ -27,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = build_parser().parse_args(argv)
     environment = isolated_environment()
+    os.environ.pop(
+        "ROS_LOCALHOST_ONLY", None
+    )  # the deprecated name of the automatic discovery range, which it overrides
     os.environ.update(environment)  # before rclpy is initialised, here and in the children
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, signal.default_int_handler)
@@ -49,9 +52,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--out", type=Path, default=Path("build/demo"), help="folder of page, summary and logs (default build/demo)")
-    add("--seeds", type=_seeds, metavar="A,B,...", help="scenes to play, each as room and as street "
-        f"(default {','.join(map(str, DEFAULT_SEEDS))})")  # fmt: skip
-    add("--frames", type=_positive_int, help="length of every scene (default 120 room, 60 street)")
+    rooms, streets = (f"{min(seeds)} to {max(seeds)}" for seeds in (ROOM_SEEDS, STREET_SEEDS))
+    add("--seeds", type=_seeds, metavar="A,B,...", help=f"scenes to play, each as room and as street (default {rooms} "
+        f"as rooms, {streets} as streets)")  # fmt: skip
+    add("--frames", type=_positive_int,
+        help=f"length of every scene (default {ROOM_FRAMES} in rooms, {STREET_FRAMES} in streets)")  # fmt: skip
+    add("--model", action="append", default=[], type=_model, metavar="room=PATH",
+        help="weight bundle in place of the shipped one, for room or street; repeatable")  # fmt: skip
     add("--rate", type=_positive, default=1.0, help="speed as a multiple of the sensors' (default 1)")
     add("--quick", action="store_true", help="one scene of 25 frames each, to see that it works")
     add("--open", action="store_true", help="open the page in a browser at the end")
@@ -68,7 +75,8 @@ def _run(options: argparse.Namespace, environment: dict[str, str]) -> int:
         (options.out / stale).unlink(missing_ok=True)
     display = Display()
     with display, Session(options.out, environment, display, options.rate) as session:
-        played = [session.play(part) for part in scenarios(options.seeds, options.frames, options.quick)]
+        chosen = scenarios(options.seeds, options.frames, options.quick, dict(options.model))
+        played = [session.play(part) for part in chosen]
         session.stop_node()
     summary = write_results(played, options.out, options.rate)
     _report(summary, options.out, time.monotonic() - began)
@@ -115,6 +123,13 @@ def _seeds(text: str) -> tuple[int, ...]:
     if any(value < 0 for value in values) or len(set(values)) != len(values):
         raise argparse.ArgumentTypeError(f"{text}: give different numbers, 0 or more, as in 7,8,9")
     return values
+
+
+def _model(text: str) -> tuple[str, str]:
+    kind, equals, path = text.partition("=")
+    if kind not in MODELS or not equals or not path:
+        raise argparse.ArgumentTypeError(f"{text}: give {' or '.join(f'{name}=PATH' for name in MODELS)}")
+    return kind, path
 
 
 def _positive_int(text: str) -> int:

@@ -72,9 +72,13 @@ def line(state: Snapshot) -> str:
     points = ", ".join(f"{name} {count}" for name, count in state.points[:4])
     return (
         f"{state.scene} | action {state.action}, truth {state.truth} | {points or 'no labels yet'} | "
-        f"{state.latency_ms:.0f} ms | sent {state.sent}, inferred {state.inferred}, "
+        f"{_milliseconds(state)} | sent {state.sent}, inferred {state.inferred}, "
         f"open {state.sent - state.inferred}"
     )
+
+
+def _milliseconds(state: Snapshot) -> str:
+    return "- ms" if np.isnan(state.latency_ms) else f"{state.latency_ms:.0f} ms"
 
 
 def table(state: Snapshot) -> Any:
@@ -87,7 +91,7 @@ def table(state: Snapshot) -> Any:
     result.add_row("truth", state.truth)
     for name, count in state.points:
         result.add_row(f"  {name}", f"{count:>7,} points")
-    result.add_row("latency", f"{state.latency_ms:.0f} ms (median of the last 20)")
+    result.add_row("latency", f"{_milliseconds(state)} (median of the last 20)")
     result.add_row("frames", f"{state.sent} sent, {state.inferred} inferred, {state.sent - state.inferred} open")
     return result
 

@@ -11,23 +11,22 @@ import numpy as np
 
 from pointata.evaluation.report_charts import bands_of, latency_chart, timeline
 from pointata.evaluation.report_page import Page
-from pointata.evaluation.report_pictures import birds_eye_pair, camera_pair, forward_axes
+from pointata.evaluation.report_pictures import birds_eye_pair, camera_pair, forward_axes, lifted
 from pointata.evaluation.report_tables import confusion_table, facts_table, iou_table, legend, percent, stage_table
 from ros_pointata.demo.played import Played
 from ros_pointata.demo.record import FrameRecord, Picture, ScenarioRecord
 from ros_pointata.demo.scoring import ScenarioScore
 
-_STREET_REACH_M = 35.0
+_STREET_REACH_M = 25.0
 _PERIOD_S = 0.1  # of both simulated sensors
 
 
 def render(played: Sequence[Played], scores: Sequence[ScenarioScore], summary: dict[str, Any], rate: float) -> str:
     """The page as one HTML document."""
-    seeds = sorted({seed for part in played for seed in part.scenario.seeds})
     page = Page(
         "Point-cloud video, understood live",
         "Simulated scenes that no training has seen, replayed over DDS to a running node; every figure below comes "
-        f"from what the node published, matched by stamp. Scenes with seeds {', '.join(map(str, seeds))}.",
+        "from what the node published, matched by stamp.",
     )
     page.tiles(_tiles(summary))
     for part, figures in zip(played, scores, strict=True):
@@ -61,9 +60,9 @@ def _scenario_sections(page: Page, part: Played, figures: ScenarioScore) -> None
     if record.pictures:
         page.section(
             f"{name}: labels on every point",
-            legend(record.classes) + _pictures(record, part.scenario.seeds),
+            legend(lifted(record.classes)) + _pictures(record, part.scenario.seeds),
             "Truth on the left, the node's labels on the right. From above, forward is up and the triangle is the "
-            "sensor; grey points carry no label.",
+            "sensor; dark grey points carry no label.",
         )
     if figures.action is not None and figures.action_window is not None:
         timelines = "".join(_timeline(record, number, seed) for number, seed in enumerate(part.scenario.seeds))
@@ -101,7 +100,7 @@ def _pictures(record: ScenarioRecord, seeds: Sequence[int]) -> str:
         points = forward_axes(picture.points, picture.frame_id)
         optical = "optical" in picture.frame_id
         caption = f"seed {seeds[picture.play]}, {_seconds_into_play(record, picture):.1f} s"
-        arguments = (points, picture.truth, picture.predicted, record.classes)
+        arguments = (points, picture.truth, picture.predicted, lifted(record.classes))
         if optical:
             figures.append(camera_pair(*arguments, caption=f"{caption}, as the camera sees it"))
         reach = None if optical else _STREET_REACH_M

@@ -25,7 +25,6 @@ def isolated_environment() -> dict[str, str]:
         "ROS_DOMAIN_ID": str(free_domain()),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_STATIC_PEERS": "",
-        "ROS_LOCALHOST_ONLY": "0",
         "PYTHONUNBUFFERED": "1",
     }
     profile = profile_path()

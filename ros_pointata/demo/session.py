@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ _DRAIN_S = 5.0
 
 
 class Session:
-    """One node process, set up for one scenario after the other.
+    """One node process, set up for one scenario after the other; to be used in a `with` block.
 
     Args:
         out: folder for logs and summaries of the processes.
@@ -101,7 +101,10 @@ class Session:
         self._display.say(f"{scenario.name}: {scenario.model} is active after {time.monotonic() - began:.1f} s")
 
     def _play_scene(self, scenario: Scenario, number: int, seed: int, record: ScenarioRecord) -> int:
-        """Replay one scene to its end and wait for the last answers; returns the number of late frames."""
+        """Replay one scene to its end and wait for the last answer; returns the number of late frames.
+
+        The node drops a waiting cloud for a newer one, so that the last cloud's answer is the last answer.
+        """
         summary = self._out / f"replay_{scenario.name}_{seed}.json"
         summary.unlink(missing_ok=True)
         command = [sys.executable, "-m", "ros_pointata.replay", scenario.source(seed), "--topic", CLOUDS,
@@ -117,17 +120,18 @@ class Session:
                 )
         sent = json.loads(summary.read_text())
         end = time.monotonic() + _DRAIN_S
-        while time.monotonic() < end and not self._all_answered(record, number, sent["stamps_ns"]):
+        while time.monotonic() < end and not self._is_answered(record, number, sent["stamps_ns"][-1]):
             self._show(record, scene)
+        time.sleep(0.2)  # for what the node publishes after the answer
         with self._recorder.locked():
             record.end_play(sent["stamps_ns"])
             state = snapshot(record, scene)
         self._display.show(state, final=True)
         return int(sent["late_frames"])
 
-    def _all_answered(self, record: ScenarioRecord, play: int, stamps_ns: Sequence[int]) -> bool:
+    def _is_answered(self, record: ScenarioRecord, play: int, stamp_ns: int) -> bool:
         with self._recorder.locked():
-            return all(record.is_answered(play, stamp) for stamp in stamps_ns)
+            return record.is_answered(play, stamp_ns)
 
     def _show(self, record: ScenarioRecord, scene: str) -> None:
         self._check()
