@@ -8,7 +8,7 @@ import pytest
 from pointata.data.simulator import motions
 from pointata.data.simulator.motions import ACTIONS, BEND, FALL, PICK_UP, SIT_DOWN, STAND_UP, WALK, WAVE, mirrored
 from pointata.data.simulator.performance import Performance, Stage
-from pointata.data.simulator.skeleton import POSE_FIELDS, Body, Person, pose, two_bones
+from pointata.data.simulator.skeleton import POSE_FIELDS, Body, Person, Placement, pose, two_bones
 from pointata.data.simulator.splits import RANGES, random_stream
 
 CHEST, HEAD, UPPER_ARM, FOREARM, HAND, THIGH, SHANK, FOOT = 2, 4, 5, 7, 9, 11, 13, 15
@@ -31,7 +31,7 @@ def joints(performance: Performance) -> tuple[Body, np.ndarray]:
     return body, placement.origins - np.array(lift)[:, None, None] * [0, 0, 1]
 
 
-def _pelvis_height(person: Person, placement, index: int) -> float:
+def _pelvis_height(person: Person, placement: Placement, index: int) -> float:
     """Height of the pelvis in the grounded mesh, from the centre of its ellipsoid (the first vertices)."""
     count = np.count_nonzero(person._part == 0)
     vertices = person.mesh(placement, index).vertices[:count]

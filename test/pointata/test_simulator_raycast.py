@@ -7,7 +7,7 @@ import pytest
 
 from pointata.classes import UNLABELLED
 from pointata.data.simulator.sensors import DepthCamera, SpinningLidar, grazing_return
-from pointata.data.simulator.shapes import Solid, box, capsule, cylinder, ellipsoid, leaves, merge, rotation_z
+from pointata.data.simulator.shapes import Mesh, Solid, box, capsule, cylinder, ellipsoid, leaves, merge, rotation_z
 from pointata.errors import ConfigError
 
 pytest.importorskip("open3d", reason="the simulator casts its rays with open3d (pip install pointata[training])")
@@ -79,7 +79,7 @@ def test_missing_open3d_is_named_with_the_command_that_mends_it(monkeypatch: pyt
         RayScene([])
 
 
-def signed_volume(mesh) -> float:
+def signed_volume(mesh: Mesh) -> float:
     a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
 

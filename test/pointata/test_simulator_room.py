@@ -1,5 +1,7 @@
 """The simulated room: what its frames promise, checked against the geometry behind them."""
 
+from typing import Any, Literal
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -69,7 +71,7 @@ def on_surface(mesh: Mesh) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("seed", "split"), [(0, "train"), (1, "train"), (2, "test"), (3, "test")])
-def test_labels_agree_with_the_geometry(seed: int, split: str) -> None:
+def test_labels_agree_with_the_geometry(seed: int, split: Literal["train", "test"]) -> None:
     room = RoomSimulator(seed, split, frames=4)
     placement = room._person.place(room._performance.poses)
     meshes = [solid for solid in room._layout.solids if solid.label not in (FLOOR, WALL)]
@@ -131,6 +133,7 @@ def test_every_class_occurs() -> None:
     seen = np.zeros(len(ROOM_CLASSES), dtype=int)
     for seed in range(6):
         labelled = next(iter(RoomSimulator(seed, frames=1)))
+        assert labelled.labels is not None
         seen += np.bincount(labelled.labels, minlength=len(ROOM_CLASSES)) > 20
     assert np.all(seen > 0)
 
@@ -151,6 +154,6 @@ def test_one_action_gives_only_that_action() -> None:
         ({"action": 99}, "7 fall"),
     ],
 )
-def test_bad_settings_are_refused_with_a_sentence(settings: dict, said: str) -> None:
+def test_bad_settings_are_refused_with_a_sentence(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         RoomSimulator(**{"seed": 0, **settings})

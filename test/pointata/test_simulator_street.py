@@ -1,5 +1,7 @@
 """The simulated street: what its frames promise, checked against the geometry behind them."""
 
+from typing import Any, Literal
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -76,7 +78,7 @@ def test_standing_things_coincide_between_frames() -> None:
 
 
 @pytest.mark.parametrize(("seed", "split"), [(0, "train"), (1, "test")])
-def test_labels_agree_with_the_geometry(seed: int, split: str) -> None:
+def test_labels_agree_with_the_geometry(seed: int, split: Literal["train", "test"]) -> None:
     street = StreetSimulator(seed, split, frames=2)
     for index, labelled in enumerate(street):
         world, tolerance = in_world(labelled), 5 * street._lidar.noise
@@ -111,6 +113,7 @@ def test_every_class_occurs_and_thin_things_are_hit() -> None:
     counts = np.zeros((4, len(STREET_CLASSES)), dtype=int)
     for seed in range(4):
         labelled = next(iter(StreetSimulator(seed, frames=1)))
+        assert labelled.labels is not None
         counts[seed] = np.bincount(labelled.labels, minlength=len(STREET_CLASSES))
     assert np.all(counts > 0)
     assert np.median(counts[:, POLE]) > 80
@@ -140,6 +143,6 @@ def test_a_straight_and_a_bent_road_follow_their_formulas() -> None:
     ("settings", "said"),
     [({"beams": 0}, "beam"), ({"azimuth_steps": 1}, "azimuth"), ({"frames": -2}, "frame"), ({"split": "x"}, "splits")],
 )
-def test_bad_settings_are_refused_with_a_sentence(settings: dict, said: str) -> None:
+def test_bad_settings_are_refused_with_a_sentence(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         StreetSimulator(**{"seed": 0, **settings})

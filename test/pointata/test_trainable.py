@@ -34,7 +34,7 @@ def train_a_little(model: PointATA, mode: Mode) -> None:
         outputs = model(Clip(points, torch.zeros(2, 5, 3).double(), torch.arange(5).double().expand(2, 5), neighbours))
         loss = torch.stack([value.square().mean() + value.mean() for value in outputs.values()]).sum()
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
 
 
