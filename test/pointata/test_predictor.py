@@ -1,0 +1,196 @@
+"""The predictor: windows, resets, labels on every point, and equality with the clip."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from pointata import UNLABELLED, DataError, Frame
+from pointata.classes import class_list
+from pointata.decision import Hysteresis, merge_runs
+from pointata.errors import ConfigError
+from pointata.geometry.rigid import yaw
+from pointata.model.bundle import BundleMetadata
+from pointata.model.config import preset
+from pointata.model.pointata import PointATA
+from pointata.predictor import Predictor, PredictorOptions, choose_device
+from pointata.sampling import SamplingConfig, sample_frame, to_clip
+
+ACTIONS = class_list(("a", (1, 0, 0)), ("b", (0, 1, 0)), ("c", (0, 0, 1)))
+THINGS = class_list(("p", (9, 0, 0)), ("q", (0, 9, 0)), ("r", (0, 0, 9)), ("s", (9, 9, 9)))
+
+
+def predictor(options: PredictorOptions | None = None, features: tuple[str, ...] = (), points: int = 128) -> Predictor:
+    torch.manual_seed(0)
+    heads = {"action": ACTIONS, "segments": ACTIONS, "semantic": THINGS}
+    network = preset(
+        "tiny",
+        points=points,
+        groups=16,
+        group_size=8,
+        window=5,
+        features=features,
+        heads={task: len(classes) for task, classes in heads.items()},
+    )
+    model = PointATA(network)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    sampling = SamplingConfig(points=points, scale_m=3.0, voxel_m=0.05)
+    metadata = BundleMetadata("test", network, sampling, heads, 0.1, "none")
+    return Predictor(model, metadata, options=options)
+
+
+def frames(count: int, points: int = 700, seed: int = 0, start_ns: int = 10**18) -> list[Frame]:
+    rng = np.random.default_rng(seed)
+    result = []
+    for i in range(count):
+        pose = yaw(0.05 * i)
+        pose[:3, 3] = (0.1 * i, 0, 0)
+        cloud = rng.normal(0, 3, (points, 3)).astype(np.float32)
+        result.append(Frame.from_points(cloud, stamp_ns=start_ns + i * 10**8, T_world_sensor=pose, frame_id="lidar"))
+    return result
+
+
+def test_frame_by_frame_equals_the_whole_clip() -> None:
+    runner, video = predictor(PredictorOptions(hysteresis_frames=1)), frames(8)
+    clip = to_clip([sample_frame(frame, runner.metadata.sampling) for frame in video])
+    with torch.inference_mode():
+        whole = runner._model(clip)
+    for t, frame in enumerate(video):
+        prediction = runner.step(frame)
+        assert prediction.action is not None
+        np.testing.assert_allclose(prediction.action.scores, whole["action"][0, t].softmax(-1), atol=1e-4)
+        assert prediction.stamp_ns == frame.stamp_ns
+        assert prediction.frame_count == min(t + 1, 5)
+        assert prediction.window_start_ns == video[max(0, t - 4)].stamp_ns
+        assert prediction.segments is not None
+        assert prediction.segments[0].start_ns == prediction.window_start_ns
+        assert prediction.segments[-1].end_ns == frame.stamp_ns
+
+
+def test_labels_are_the_three_nearest_samples_vote() -> None:
+    runner, frame = predictor(), frames(1, points=3000)[0]
+    sampled = sample_frame(frame, runner.metadata.sampling)
+    with torch.inference_mode():
+        scores = runner._model(to_clip([replace(sampled, stamp_s=0.0)]))["semantic"][0, 0].softmax(-1).numpy()
+    semantic = runner.step(frame).semantic
+    assert semantic is not None
+    distance, index = cKDTree(frame.points[sampled.index]).query(frame.points, 3)
+    weight = 1 / (distance + 1e-6)
+    expected = (weight[..., None] * scores[index]).sum(1) / weight.sum(1, keepdims=True)
+    assert np.mean(semantic.labels == expected.argmax(1)) > 0.999  # ties apart
+    np.testing.assert_allclose(semantic.scores, expected.max(1), atol=1e-4)
+
+
+def test_points_out_of_range_are_unlabelled() -> None:
+    runner, frame = predictor(PredictorOptions(min_range_m=1, max_range_m=4)), frames(1)[0]
+    semantic = runner.step(frame).semantic
+    assert semantic is not None
+    reach = np.linalg.norm(frame.points, axis=1)
+    outside = (reach < 1) | (reach > 4)
+    assert outside.any()
+    np.testing.assert_array_equal(semantic.labels == UNLABELLED, outside)
+    np.testing.assert_array_equal(semantic.scores == 0, outside)
+
+
+@pytest.mark.parametrize("count", [1, 3, 16, 127, 260_000])
+def test_clouds_of_any_size(count: int) -> None:
+    runner = predictor()
+    for frame in frames(2, points=count):
+        prediction = runner.step(frame)
+    assert prediction.semantic is not None
+    assert prediction.semantic.labels.shape == (count,)
+    assert (prediction.semantic.labels < len(THINGS)).all()
+    assert np.isfinite(prediction.semantic.scores).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"stamp_ns": 10**18}, "time went back"),
+        ({"stamp_ns": 10**18 + 5 * 10**9}, "gap"),
+        ({"frame_id": "other"}, "frame_id changed"),
+    ],
+)
+def test_a_broken_stream_starts_a_new_window(change: dict[str, object], reason: str) -> None:
+    runner, video = predictor(), frames(4)
+    for frame in video[:3]:
+        assert runner.step(frame).reset_reason is None
+    broken = runner.step(replace(video[3], **change))  # type: ignore[arg-type]
+    assert reason in (broken.reset_reason or "")
+    assert broken.frame_count == 1
+    fresh = predictor().step(replace(video[3], **change))  # type: ignore[arg-type]
+    assert broken.action is not None
+    assert fresh.action is not None
+    np.testing.assert_allclose(broken.action.scores, fresh.action.scores, atol=1e-6)
+
+
+def test_a_bad_frame_leaves_the_window_as_it_was() -> None:
+    runner, other, video = predictor(), predictor(), frames(4)
+    for frame in video[:3]:
+        runner.step(frame)
+        other.step(frame)
+    with pytest.raises(DataError):
+        runner.step(Frame.from_points(np.full((10, 3), np.nan, np.float32), stamp_ns=1, frame_id="lidar"))
+    a, b = runner.step(video[3]).action, other.step(video[3]).action
+    assert a is not None
+    assert b is not None
+    np.testing.assert_array_equal(a.scores, b.scores)
+
+
+def test_features_reach_the_network() -> None:
+    runner, frame = predictor(features=("doppler",)), frames(1)[0]
+    results = []
+    for value in (0.0, 100.0):
+        runner.reset()
+        doppler = np.full(len(frame.points), value, dtype=np.float32)
+        action = runner.step(replace(frame, features={"doppler": doppler})).action
+        assert action is not None
+        results.append(action.scores)
+    assert np.abs(results[0] - results[1]).max() > 1e-4
+    with pytest.raises(DataError, match="doppler"):
+        runner.step(frame)
+
+
+def test_unknown_until_the_window_has_filled() -> None:
+    runner = predictor(PredictorOptions(min_frames=3))
+    unknown = [p.action.unknown for p in map(runner.step, frames(5)) if p.action is not None]
+    assert unknown == [True, True, False, False, False]
+
+
+def scores(*leaders: int) -> list[NDArray[np.float32]]:
+    return [np.eye(3, dtype=np.float32)[leader] * 0.6 + 0.1 for leader in leaders]
+
+
+def test_hysteresis_by_hand() -> None:
+    filter_ = Hysteresis(frames=2, unknown_score=0.0)
+    assert [filter_.update(s)[0] for s in scores(0, 1, 0, 1, 1, 2, 1, 2, 2)] == [0, 0, 0, 0, 1, 1, 1, 1, 2]
+    assert not Hysteresis(1, unknown_score=0.9).update(scores(1)[0])[1]
+
+
+def test_runs_by_hand() -> None:
+    runs = merge_runs([(i, s) for i, s in enumerate(scores(0, 0, 2, 2, 2, 0))])
+    assert [(r.start_ns, r.end_ns, r.class_id) for r in runs] == [(0, 1, 0), (2, 4, 2), (5, 5, 0)]
+    assert runs[0].score == pytest.approx(0.7)
+
+
+def test_a_gpu_that_is_not_there_is_a_sentence() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError, match="no GPU"):
+        choose_device("cuda")
+    assert choose_device("auto").type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_and_cpu_agree() -> None:
+    cpu, gpu = predictor(), predictor()
+    gpu = Predictor(gpu._model, gpu.metadata, device="cuda")
+    for frame in frames(6):
+        a, b = cpu.step(frame).action, gpu.step(frame).action
+        assert a is not None
+        assert b is not None
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-3)
