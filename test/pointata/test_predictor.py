@@ -37,7 +37,7 @@ def predictor(options: PredictorOptions | None = None, features: tuple[str, ...]
     )
     model = PointATA(network)
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
+        torch.nn.init.normal_(parameter, std=0.3)
     sampling = SamplingConfig(points=points, scale_m=3.0, voxel_m=0.05)
     metadata = BundleMetadata("test", network, sampling, heads, 0.1, "none")
     return Predictor(model, metadata, options=options)
