@@ -58,6 +58,6 @@ def scenarios(
     length = {"room": 25 if quick else ROOM_FRAMES, "street": 25 if quick else STREET_FRAMES}
     used = {**MODELS, **(models or {})}
     return [
-        Scenario("room", used["room"], "none", tuple(seeds or room), frames or length["room"]),
+        Scenario("room", used["room"], "odometry", tuple(seeds or room), frames or length["room"]),
         Scenario("street", used["street"], "odometry", tuple(seeds or street), frames or length["street"]),
     ]
