@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 RUN := env -u PYTHONPATH -u LD_LIBRARY_PATH -u PYTHONHOME -u COLCON_PREFIX_PATH -u CMAKE_PREFIX_PATH -u _ROS_WHEELS_BOOTSTRAP_COMPLETE \
 	-u ROS_DISTRO -u RMW_IMPLEMENTATION VIRTUAL_ENV=$(abspath $(VENV)) AMENT_PREFIX_PATH=$(abspath $(VENV)) PATH=$(abspath $(BIN)):$(PATH)
 PIP := $(RUN) $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := $(PIP) install --quiet --constraint constraints.txt
+INSTALL := PYTHONWARNINGS=ignore::UserWarning $(PIP) install --quiet --constraint constraints.txt
 
 BUILD_FILES := pyproject.toml setup.py CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv)
 SHARE_FILES := $(shell find config launch -type f ! -name '*.pyc' 2>/dev/null)
