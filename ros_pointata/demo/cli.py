@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--out", type=Path, default=Path("build/demo"), help="folder of page, summary and logs (default build/demo)")
-    rooms, streets = (f"{min(seeds)} to {max(seeds)}" for seeds in (ROOM_SEEDS, STREET_SEEDS))
+    rooms, streets = (",".join(map(str, seeds)) for seeds in (ROOM_SEEDS, STREET_SEEDS))
     add("--seeds", type=_seeds, metavar="A,B,...", help=f"scenes to play, each as room and as street (default {rooms} "
         f"as rooms, {streets} as streets)")  # fmt: skip
     add("--frames", type=_positive_int,

@@ -88,14 +88,14 @@ class ChildProcess:
         tail = self.log.read_text(errors="replace").splitlines()[-lines:]
         return "\n".join([*(f"  {line}" for line in tail), f"  (all of it: {self.log})"])
 
-    def stop(self) -> int:
-        """Interrupt, wait, terminate, wait, kill; returns the exit status."""
-        for sign, patience in ((signal.SIGINT, 8.0), (signal.SIGTERM, 4.0), (signal.SIGKILL, 4.0)):
+    def stop(self, patience_s: float = 8.0) -> int:
+        """Interrupt, terminate, kill, with a wait of `patience_s` after each; returns the exit status."""
+        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             if self.returncode is not None:
                 break
             self._process.send_signal(sign)
             try:
-                self._process.wait(patience)
+                self._process.wait(patience_s)
             except subprocess.TimeoutExpired:
                 continue
         return self._process.wait()

@@ -117,8 +117,9 @@ class ScenarioRecord:
         self._clouds_of_play = 0
 
     def begin_play(self, number: int) -> None:
-        """From now on stamps belong to this scene."""
+        """From now on stamps belong to this scene; points still waiting for their other half are let go."""
         self.play = number
+        self._halves.clear()
         self._clouds_of_play = 0
 
     def set_classes(self, classes: Sequence[ClassInfo]) -> None:

@@ -1,0 +1,137 @@
+"""The demo as a whole: processes, the running node, DDS, page and summary."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pointata.model.bundle import shipped_bundles
+from ros_pointata.demo.cli import build_parser
+from ros_pointata.demo.process import ChildProcess, DemoError, free_domain, isolated_environment
+
+pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
+pytest.importorskip("open3d", reason="needs open3d, for the simulator")
+pytest.importorskip("matplotlib", reason="needs matplotlib, for the page")
+
+FRAMES = 15
+
+
+def run_demo(out: Path, *options: str, timeout_s: float = 240.0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ros_pointata.demo.cli", "--out", str(out), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options that name the bundles: the shipped ones, or untrained ones where none are shipped."""
+    if {"sim_room", "sim_street"} <= set(shipped_bundles()):
+        return []
+    from pointata.data.simulator import ACTIONS, ROOM_CLASSES, STREET_CLASSES
+    from pointata.model.bundle import BundleMetadata, save_bundle
+    from pointata.model.config import preset
+    from pointata.model.pointata import PointATA
+    from pointata.sampling import SamplingConfig
+
+    folder = tmp_path_factory.mktemp("bundles")
+    options = []
+    for kind, heads in (
+        ("room", {"action": ACTIONS, "semantic": ROOM_CLASSES}),
+        ("street", {"semantic": STREET_CLASSES}),
+    ):
+        network = preset("tiny", points=512, heads={task: len(classes) for task, classes in heads.items()})
+        metadata = BundleMetadata(
+            f"untrained_{kind}", network, SamplingConfig(), heads, 0.1, f"untrained_{kind}_backbone"
+        )
+        options += ["--model", f"{kind}={save_bundle(folder, PointATA(network), metadata)}"]
+    return options
+
+
+def test_room_and_street_are_answered_and_told(tmp_path: Path, models: list[str]) -> None:
+    result = run_demo(tmp_path, "--quick", "--frames", str(FRAMES), *models)
+    assert result.returncode == 0, result.stdout + result.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["frames_sent"] == 2 * FRAMES
+    assert 0 < summary["frames_inferred"] == summary["frames_sent"] - summary["frames_dropped"]
+    for part in ("room", "street"):
+        section = summary[part]
+        assert section["frames_sent"] == FRAMES
+        assert 0 < section["latency_ms"]["p50"] <= section["latency_ms"]["p99"]
+        assert section["stages_ms"]["total"]["p50"] <= section["latency_ms"]["p50"]
+        assert sum(section["per_class_points"].values()) > 10_000 * section["frames_inferred"]
+        assert 0 <= section["segmentation_miou"] <= 1
+    assert set(summary["per_class_iou"]) == {
+        f"{p}/{n}" for p in ("room", "street") for n in summary[p]["per_class_iou"]
+    }
+    assert summary["room"]["action_frames_scored"] > 0
+    assert summary["action_accuracy"] == summary["room"]["action_accuracy"]
+    assert summary["street"]["action_accuracy"] is None
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("data:image/png;base64,") >= 3
+    assert "room, seed 100" in result.stdout
+
+
+def test_model_that_cannot_be_loaded_ends_the_demo_with_a_sentence(tmp_path: Path) -> None:
+    result = run_demo(tmp_path, "--quick", "--model", f"room={tmp_path / 'none.safetensors'}")
+    assert result.returncode == 1
+    assert "refused the transition 'configure'" in result.stderr
+    assert "none.safetensors" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_a_process_that_ends_early_is_told_with_its_last_words(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "print('out of luck'); raise SystemExit(3)"]
+    with ChildProcess("node", command, tmp_path / "log", {}) as process:
+        end = time.monotonic() + 20
+        while process.returncode is None and time.monotonic() < end:
+            time.sleep(0.02)
+        with pytest.raises(DemoError, match=r"(?s)node ended with status 3.*out of luck"):
+            process.require_running()
+
+
+def test_a_process_that_ignores_interrupts_is_ended(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    with ChildProcess("node", [sys.executable, "-c", code], tmp_path / "log", {}) as process:
+        process.require_running()
+        end = time.monotonic() + 20
+        while "up" not in process.last_words() and time.monotonic() < end:
+            time.sleep(0.02)
+        assert process.stop(patience_s=0.3) == -signal.SIGTERM
+
+
+def test_processes_share_a_free_domain_on_this_machine_only() -> None:
+    environment = isolated_environment()
+    domain = int(environment["ROS_DOMAIN_ID"])
+    assert 1 <= domain <= 101
+    assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert Path(environment["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
+
+
+def test_a_domain_in_use_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ros_pointata.demo.process._DOMAINS", range(60, 62))
+    taken = free_domain()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("", 7400 + 250 * taken))
+        assert free_domain() == 121 - taken
+
+
+@pytest.mark.parametrize(
+    "options", [["--seeds", "1,1"], ["--seeds", "-1"], ["--frames", "0"], ["--rate", "0"], ["--model", "attic=x"]]
+)
+def test_bad_options_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        build_parser().parse_args(options)
+    assert options[0] in capsys.readouterr().err
+
+
+def test_no_terminal_means_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    from ros_pointata.demo.live import Display
+
+    with Display() as display:
+        display.say("a step")
+    assert capsys.readouterr().out == "a step\n"
