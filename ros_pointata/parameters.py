@@ -1,7 +1,7 @@
 """The node's parameters: one dataclass holds names, defaults, ranges and descriptions. Imports no ROS.
 
 `declaration.declare` turns it into ROS parameters; `render_yaml` writes config/node.yaml (`python -m
-ros_pointata.parameters > config/node.yaml`); `render_markdown_table` writes the table of the README.
+ros_pointata.parameters > config/node.yaml`); with --markdown it writes the table of the README.
 """
 
 import sys
@@ -256,4 +256,4 @@ def _yaml_value(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(render_yaml())
+    sys.stdout.write(render_markdown_table() if "--markdown" in sys.argv[1:] else render_yaml())

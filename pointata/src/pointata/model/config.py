@@ -53,6 +53,8 @@ class NetworkConfig:
     """Sampled points that describe a point's own local geometry in the semantic head."""
     features: tuple[str, ...] = ()
     """Names of the per-point input channels besides x, y, z."""
+    height: bool = False
+    """Add a channel: each point's height above the lowest points of its frame. For gravity-aligned frames."""
     heads: Mapping[str, int] = field(default_factory=dict)
     """Number of classes of each task that has a head."""
 
@@ -69,6 +71,11 @@ class NetworkConfig:
         unknown = set(self.heads) - set(TASKS)
         if unknown or any(not 2 <= count <= 255 for count in self.heads.values()):
             raise ConfigError(f"heads maps {', '.join(TASKS)} to 2 to 255 classes, got {dict(self.heads)}")
+
+    @property
+    def channels(self) -> int:
+        """Input channels of a point besides x, y, z."""
+        return len(self.features) + self.height
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a bundle's metadata; `from_dict` is the way back."""

@@ -6,8 +6,26 @@ from torch import Tensor, nn
 from pointata.geometry.neighbours import gather, inverse_distance_weights, nearest
 
 
+class FramePool(nn.Module):
+    """One vector for a frame: an attention-weighted mean and the maximum over its tokens.
+
+    Each quarter of the channels has weights of its own; they start equal, as the plain mean.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(width, 4)
+        nn.init.zeros_(self.score.weight)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, T, G, D) -> (B, T, 2D)."""
+        weight = self.score(tokens).softmax(dim=2).unsqueeze(-1)  # (B, T, G, 4, 1)
+        mean = (tokens.reshape(*tokens.shape[:-1], 4, -1) * weight).sum(dim=2).flatten(-2)  # (B, T, D)
+        return torch.cat([mean, tokens.amax(dim=2)], dim=-1)
+
+
 class ActionHead(nn.Module):
-    """Class of the window: mean and max over its tokens -> MLP (the paper's 768-256-C at width 384)."""
+    """Class of the window: mean and max over its pooled frames -> MLP (768-256-C at width 384)."""
 
     def __init__(self, width: int, classes: int, window: int) -> None:
         super().__init__()
@@ -19,7 +37,7 @@ class ActionHead(nn.Module):
         """Scores of every window that ends in the chunk.
 
         Args:
-            pooled: (B, W - 1 + T, 2D), mean and max over the tokens of each frame; history first.
+            pooled: (B, W - 1 + T, 2D), pooled tokens of each frame; history first.
             valid: (B, W - 1 + T) bool, frames that belong to the stream.
 
         Returns:
@@ -34,7 +52,7 @@ class ActionHead(nn.Module):
 
 
 class SegmentsHead(nn.Module):
-    """Class of each frame: max over its tokens -> causal recurrent layer -> linear."""
+    """Class of each frame: its pooled tokens -> causal recurrent layer -> linear."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from pointata.model.backbone import Backbone
 from pointata.model.config import NetworkConfig
 from pointata.model.context import SpatialContextEncoder
 from pointata.model.correspondence import TAPS, correspond
-from pointata.model.heads import ActionHead, SegmentsHead, SemanticHead
+from pointata.model.heads import ActionHead, FramePool, SegmentsHead, SemanticHead
 from pointata.model.state import Clip, StreamState
 from pointata.model.tokenizer import group
 
@@ -24,7 +24,8 @@ class Encoded:
     Attributes:
         centres: (B, T, G, 3).
         layers: tokens (B, T, G, D) after a third, two thirds and all of the blocks.
-        pooled: (B, W - 1 + T, 2D), mean and max over the tokens of each frame; W - 1 frames of history first.
+        pooled: (B, W - 1 + T, 2D), pooled tokens of each frame, W - 1 frames of history first; only the history, of
+            width 0, where no head looks at whole frames.
         valid: (B, W - 1 + T) bool, frames that belong to the stream.
     """
 
@@ -50,16 +51,18 @@ class PointATA(nn.Module):
         self.config = config
         width, bottleneck = config.backbone.width, config.adapter_width
         self.backbone = Backbone(config.backbone) if backbone is None else backbone
-        self.embedder = PointAlignEmbedder(self.backbone.tokenizer, len(config.features))
+        self.embedder = PointAlignEmbedder(self.backbone.tokenizer, config.channels)
         self.adapters = nn.ModuleList(PointVideoAdapter(width, bottleneck) for _ in range(config.backbone.depth))
         self.context = SpatialContextEncoder(width, bottleneck, config.context_neighbours)
         heads: dict[str, nn.Module] = {}
+        if "action" in config.heads or "segments" in config.heads:
+            heads["pool"] = FramePool(width)
         if "action" in config.heads:
             heads["action"] = ActionHead(width, config.heads["action"], config.window)
         if "segments" in config.heads:
             heads["segments"] = SegmentsHead(width, config.heads["segments"])
         if "semantic" in config.heads:
-            heads["semantic"] = SemanticHead(width, config.heads["semantic"], len(config.features))
+            heads["semantic"] = SemanticHead(width, config.heads["semantic"], config.channels)
         self.heads = nn.ModuleDict(heads)
 
     def adopt_embedder(self) -> None:
@@ -81,15 +84,24 @@ class PointATA(nn.Module):
             origins=zeros(streams, TAPS, 3, dtype=torch.float64),
             stamps=zeros(streams, TAPS, dtype=torch.float64),
             adapters=zeros(c.backbone.depth, streams, TAPS, c.groups, c.adapter_width),
-            pooled=zeros(streams, history, 2 * width),
+            pooled=zeros(streams, history, 2 * width if "pool" in self.heads else 0),
             segments=zeros(streams, width if "segments" in c.heads else 0),
         )
+
+    def _channels(self, clip: Clip) -> Tensor | None:
+        """Input channels besides x, y, z: (B, T, N, F), or None."""
+        if not self.config.height:
+            return clip.features
+        z = clip.points[..., 2:]
+        lowest = z.kthvalue(max(1, z.shape[2] // 50), dim=2, keepdim=True).values  # of 50 points, one may be a stray
+        height = z - lowest
+        return height if clip.features is None else torch.cat([clip.features, height], dim=-1)
 
     def encode(self, clip: Clip, state: StreamState) -> tuple[Encoded, StreamState]:
         """Run the trunk over a chunk that continues `state`; the recurrent state of the heads is carried unchanged."""
         c = self.config
         batch, length = clip.points.shape[:2]
-        centres, patches, features = group(clip.points, c.groups, c.group_size, clip.features)
+        centres, patches, features = group(clip.points, c.groups, c.group_size, self._channels(clip))
         past = correspond(clip, centres, state)
         tokens = self.embedder(patches, features, past)  # (B, T, G, D)
         position = self.backbone.position(centres)
@@ -108,8 +120,9 @@ class PointATA(nn.Module):
                 layers.append(tokens)
         layers[-1] = self.backbone.norm(tokens)
         layers = [layers[0]] * (3 - len(layers)) + layers  # a backbone of one or two blocks
-        frame = torch.cat([layers[-1].mean(dim=2), layers[-1].amax(dim=2)], dim=-1)  # (B, T, 2D)
-        pooled = torch.cat([state.pooled, frame], dim=1)
+        pooled = state.pooled
+        if "pool" in self.heads:
+            pooled = torch.cat([state.pooled, self.heads["pool"](layers[-1])], dim=1)
         valid = torch.cat([state.valid, torch.ones_like(clip.stamps, dtype=torch.bool)], dim=1)
         new_state = StreamState(
             valid=valid[:, length:],
@@ -117,7 +130,7 @@ class PointATA(nn.Module):
             origins=torch.cat([state.origins, clip.origins], dim=1)[:, -TAPS:],
             stamps=torch.cat([state.stamps, clip.stamps], dim=1)[:, -TAPS:],
             adapters=torch.stack(adapter_states),
-            pooled=pooled[:, length:],
+            pooled=pooled[:, -(c.window - 1) :],
             segments=state.segments,
         )
         return Encoded(centres, layers, pooled, valid), new_state
@@ -129,7 +142,7 @@ class PointATA(nn.Module):
         tail = -clip.points.shape[1]
         layers = [layer[:, tail:] for layer in encoded.layers]
         scores: Tensor = self.heads["semantic"](
-            layers, encoded.centres[:, tail:], clip.points, clip.neighbours, clip.features
+            layers, encoded.centres[:, tail:], clip.points, clip.neighbours, self._channels(clip)
         )
         return scores
 

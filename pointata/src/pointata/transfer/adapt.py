@@ -39,6 +39,8 @@ class AdaptSettings:
     """Points of a token."""
     window: int = 16
     """Frames that the action head looks back over."""
+    height: bool = False
+    """Give the network each point's height above the lowest points of its frame."""
     learning_rate: float = 1e-3
     """Peak rate of AdamW, reached after the warm-up, then cosine to zero."""
     embedder_rate_factor: float = 0.1
@@ -77,6 +79,7 @@ class Adapt(lightning.LightningModule):
             groups=p.groups,
             group_size=p.group_size,
             window=p.window,
+            height=p.height,
             point_neighbours=data.sampling.point_neighbours,
             heads={task: len(classes) for task, classes in data.heads.items()},
         )
