@@ -1,6 +1,7 @@
 """What a run shows while it lasts: a live table on a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,7 +23,8 @@ class Snapshot:
         action, truth: of the newest answered frame; "-" where there is none.
         points: published points per class, most frequent first.
         latency_ms: median of the last 20 answers; NaN before the first.
-        sent, inferred: clouds seen and answered so far; those under way count as sent.
+        sent, inferred: clouds seen and answered so far.
+        dropped: clouds without an answer that are older than the newest answered one, so that none will come.
     """
 
     scene: str
@@ -32,6 +34,7 @@ class Snapshot:
     latency_ms: float
     sent: int
     inferred: int
+    dropped: int
 
 
 def snapshot(record: ScenarioRecord, scene: str) -> Snapshot:
@@ -49,7 +52,14 @@ def snapshot(record: ScenarioRecord, scene: str) -> Snapshot:
         latency_ms=float(np.median(latencies)) if latencies else float("nan"),
         sent=sum(frame.published_ns is not None for frame in frames),
         inferred=len(answered),
+        dropped=_dropped(frames),
     )
+
+
+def _dropped(frames: Sequence[FrameRecord]) -> int:
+    newest = max(((frame.play, frame.stamp_ns) for frame in frames if frame.answered_ns is not None), default=(0, 0))
+    passed = [frame for frame in frames if (frame.play, frame.stamp_ns) < newest]
+    return sum(frame.answered_ns is None and frame.published_ns is not None for frame in passed)
 
 
 def _action(record: ScenarioRecord, frame: FrameRecord) -> str:
@@ -73,7 +83,7 @@ def line(state: Snapshot) -> str:
     return (
         f"{state.scene} | action {state.action}, truth {state.truth} | {points or 'no labels yet'} | "
         f"{_milliseconds(state)} | sent {state.sent}, inferred {state.inferred}, "
-        f"open {state.sent - state.inferred}"
+        f"dropped {state.dropped}"
     )
 
 
@@ -92,7 +102,7 @@ def table(state: Snapshot) -> Any:
     for name, count in state.points:
         result.add_row(f"  {name}", f"{count:>7,} points")
     result.add_row("latency", f"{_milliseconds(state)} (median of the last 20)")
-    result.add_row("frames", f"{state.sent} sent, {state.inferred} inferred, {state.sent - state.inferred} open")
+    result.add_row("frames", f"{state.sent} sent, {state.inferred} inferred, {state.dropped} dropped")
     return result
 
 

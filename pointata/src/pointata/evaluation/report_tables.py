@@ -60,7 +60,7 @@ def confusion_table(matrix: ConfusionMatrix, missing: str = "none") -> str:
 def _confusion_cell(share: float) -> str:
     if np.isnan(share):
         return '<td class="cell" style="--p:0"></td>'
-    kind = "cell strong" if share > 0.5 else "cell none" if share < 0.005 else "cell"
+    kind = "cell strong" if share > 0.62 else "cell none" if share < 0.005 else "cell"
     text = f"{100 * share:.0f}" if share >= 0.005 else "0" if share == 0 else "<1"
     return f'<td class="{kind}" style="--p:{share:.3f}">{escape(text)}</td>'
 
