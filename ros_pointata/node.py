@@ -16,6 +16,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from pointata import PointataError
 from pointata.errors import ConfigError
+from pointata.memory import keep_freed_memory
 from ros_pointata.dds_profile import use_large_cloud_profile
 from ros_pointata.declaration import declare, read, refusals
 from ros_pointata.diagnostics import DiagnosticsPublisher
@@ -161,6 +162,7 @@ class PointataNode(LifecycleNode):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; the executable `pointata_node`."""
     use_large_cloud_profile()
+    keep_freed_memory()
     rclpy.init(args=None if argv is None else list(argv))
     node = PointataNode()
     executor = SingleThreadedExecutor()

@@ -114,9 +114,19 @@ class Predictor:
         threads: int = 0,
         options: PredictorOptions | None = None,
     ) -> "Predictor":
-        """Load an adapter bundle by path or shipped name; see `load_bundle` for the errors."""
+        """Load an adapter bundle by path or shipped name, and warm it up; see `load_bundle` for the errors."""
         network, metadata = load_bundle(model, backbone)
-        return cls(network, metadata, device=device, threads=threads, options=options)
+        predictor = cls(network, metadata, device=device, threads=threads, options=options)
+        predictor.warm_up()
+        return predictor
+
+    def warm_up(self) -> None:
+        """Run one made-up frame, so that the first real one does not pay for lazy initialisation; then reset."""
+        points = np.random.default_rng(0).normal(0, 1, (self._sampling.points, 3))
+        points *= 2 * max(1.0, self._sampling.min_range_m) / np.linalg.norm(points, axis=1, keepdims=True)
+        features = {name: np.zeros(len(points)) for name in self.metadata.feature_names}
+        self._infer(sample_frame(Frame.from_points(points, features=features), replace(self._sampling, max_range_m=0)))
+        self.reset()
 
     def reset(self) -> None:
         """Forget the stream; the next frame starts a new window."""
