@@ -1,6 +1,7 @@
 """The demo as a whole: processes, the running node, DDS, page and summary."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -81,6 +82,36 @@ def test_model_that_cannot_be_loaded_ends_the_demo_with_a_sentence(tmp_path: Pat
     assert "refused the transition 'configure'" in result.stderr
     assert "none.safetensors" in result.stderr
     assert "Traceback" not in result.stderr
+    assert not (tmp_path / "summary.json").exists()
+
+
+def children_of(pid: int) -> list[int]:
+    listing = Path(f"/proc/{pid}/task/{pid}/children")
+    if not listing.is_file():
+        pytest.skip("this system does not list the children of a process in /proc")
+    return [int(child) for child in listing.read_text().split()]
+
+
+@pytest.mark.parametrize(
+    ("victim", "sign", "status", "sentence"),
+    [("node", signal.SIGKILL, 1, "the node ended with status -9"), ("demo", signal.SIGTERM, 130, "demo: interrupted")],
+)
+def test_a_broken_run_ends_all_processes(
+    tmp_path: Path, models: list[str], victim: str, sign: signal.Signals, status: int, sentence: str
+) -> None:
+    command = [sys.executable, "-m", "ros_pointata.demo.cli", "--out", str(tmp_path), "--frames", "300", *models]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        while "is active" not in (said := demo.stdout.readline()):
+            assert said, demo.communicate()
+        started = children_of(demo.pid)
+        os.kill(started[0] if victim == "node" else demo.pid, sign)
+        _, errors = demo.communicate(timeout=60)
+    assert demo.returncode == status
+    assert sentence in errors
+    assert "Traceback" not in errors
+    assert started
+    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
     assert not (tmp_path / "summary.json").exists()
 
 
