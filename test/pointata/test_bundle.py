@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from pointata import BundleError
 from pointata.classes import class_list
-from pointata.model.bundle import BundleMetadata, load_bundle, read_metadata, save_bundle, shipped_bundles
+from pointata.model.bundle import BundleMetadata, load_bundle, read_metadata, save_bundle, shipped_bundles, state_score
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import adapter_state
@@ -53,6 +53,18 @@ def test_the_adapter_file_holds_exactly_the_adapter(tmp_path: Path) -> None:
         assert set(file.keys()) == set(adapter_state(model))
         header = json.loads(file.metadata()["pointata"])
     assert header["metadata"]["name"] == "limb"
+
+
+def test_a_score_is_written_and_nothing_else_changes(tmp_path: Path) -> None:
+    path, _ = bundle(tmp_path)
+    before = load_file(path)
+    state_score(path, {"segmentation_miou": 0.25}, ["sim:room?seed=1"])
+    metadata = read_metadata(str(path))
+    assert (metadata.score, metadata.scored_on) == ({"segmentation_miou": 0.25}, ("sim:room?seed=1",))
+    after = load_file(path)
+    assert set(before) == set(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    load_bundle(str(path))
 
 
 def test_two_adapters_share_a_backbone(tmp_path: Path) -> None:

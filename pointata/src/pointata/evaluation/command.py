@@ -10,6 +10,7 @@ from rich.table import Table
 from pointata.data.recording import open_recording
 from pointata.evaluation.metrics import iou_per_class, recall_per_class
 from pointata.evaluation.offline import OfflineScore, evaluate
+from pointata.model.bundle import resolve, state_score
 from pointata.predictor import Predictor
 
 
@@ -22,6 +23,7 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for torch's choice")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--state-score", action="store_true", help="write the figures into the bundle (a path)")
     given = parser.parse_args(arguments)
     recordings = [open_recording(source) for source in given.sources]
     predictor = Predictor.load(given.model, backbone=given.backbone, device=given.device, threads=given.threads)
@@ -29,6 +31,8 @@ def run(arguments: Sequence[str]) -> None:
     with console.status("evaluating") as status:
         score = evaluate(predictor, recordings, lambda name, frames: status.update(f"{name}: {frames} frames done"))
     _show(console, score)
+    if given.state_score:
+        state_score(resolve(given.model), score.figures(), given.sources)
     if given.json:
         score.save(given.json)
 

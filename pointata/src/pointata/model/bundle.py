@@ -4,8 +4,8 @@ A backbone bundle holds the frozen 3D network; an adapter bundle the trained res
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class BundleMetadata:
     """Data, mode, seed and duration of the training."""
     score: Mapping[str, float] = field(default_factory=dict)
     """Measured on data unseen in training."""
+    scored_on: tuple[str, ...] = ()
+    """The recordings it was measured on, as `pointata evaluate` takes them."""
 
     @property
     def window_frames(self) -> int:
@@ -70,6 +72,7 @@ class BundleMetadata:
             "backbone": self.backbone,
             "training": dict(self.training),
             "score": dict(self.score),
+            "scored_on": list(self.scored_on),
         }
 
     @classmethod
@@ -86,6 +89,7 @@ class BundleMetadata:
                     "network": NetworkConfig.from_dict(data["network"]),
                     "sampling": SamplingConfig.from_dict(data["sampling"]),
                     "heads": heads,
+                    "scored_on": tuple(data.get("scored_on", ())),
                 }
             )
         )
@@ -178,6 +182,18 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata) -> Path
     content = {"metadata": metadata.to_dict(), "backbone_checksum": fingerprint}
     _write(path, "adapter", _half(adapter_state(model)), content)
     return path
+
+
+def state_score(path: Path, score: Mapping[str, float], sources: Sequence[str]) -> None:
+    """Write a measured score, and on what it was measured, into an adapter bundle; its weights stay as they are.
+
+    Raises:
+        BundleError: the file is not an adapter bundle.
+    """
+    header, state = _read(path)
+    metadata = replace(_metadata(path, header), score=dict(score), scored_on=tuple(sources))
+    content = {"metadata": metadata.to_dict(), "backbone_checksum": header["backbone_checksum"]}
+    _write(path, "adapter", state, content)
 
 
 def load_backbone(name: str, beside: Path | None = None) -> tuple[BackboneConfig, dict[str, Tensor]]:
