@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import signal
 import sys
 import time
 import webbrowser
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointata import PointataError
-from ros_pointata.demo.process import isolated_environment
+from ros_pointata.demo.process import Interrupts, isolated_environment
 from ros_pointata.demo.scenario import MODELS, ROOM_FRAMES, ROOM_SEEDS, STREET_FRAMES, STREET_SEEDS, scenarios
 
 if TYPE_CHECKING:
@@ -31,11 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "ROS_LOCALHOST_ONLY", None
     )  # the deprecated name of the automatic discovery range, which it overrides
     os.environ.update(environment)  # before rclpy is initialised, here and in the children
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.default_int_handler)
     options.out.mkdir(parents=True, exist_ok=True)
     try:
-        return _run(options, environment)
+        with Interrupts() as interrupts:
+            return _run(options, environment, interrupts)
     except PointataError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -65,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace, environment: dict[str, str]) -> int:
+def _run(options: argparse.Namespace, environment: dict[str, str], interrupts: Interrupts) -> int:
     from ros_pointata.demo.live import Display
     from ros_pointata.demo.played import problems
     from ros_pointata.demo.session import Session
@@ -74,7 +72,7 @@ def _run(options: argparse.Namespace, environment: dict[str, str]) -> int:
     for stale in ("index.html", "summary.json"):
         (options.out / stale).unlink(missing_ok=True)
     display = Display()
-    with display, Session(options.out, environment, display, options.rate) as session:
+    with display, Session(options.out, environment, display, interrupts.check, options.rate) as session:
         chosen = scenarios(options.seeds, options.frames, options.quick, dict(options.model))
         played = [session.play(part) for part in chosen]
         session.stop_node()

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pointata import PointataError
 from ros_pointata.dds_profile import VARIABLES, profile_path
@@ -47,6 +48,34 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+class Interrupts:
+    """SIGINT and SIGTERM inside a `with` block: noted, so that none strikes while a process is being started.
+
+    Whoever waits calls `check`. A second signal does not wait for it.
+    """
+
+    def __init__(self) -> None:
+        self._noted = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interrupts":
+        self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where a signal has come."""
+        if self._noted:
+            raise KeyboardInterrupt
+
+    def _note(self, number: int, frame: object) -> None:
+        self.check()
+        self._noted = True
 
 
 class ChildProcess:

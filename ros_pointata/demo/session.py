@@ -32,13 +32,22 @@ class Session:
         out: folder for logs and summaries of the processes.
         environment: variables of the processes.
         display: what the user sees.
+        interrupted: called while waiting; raises where the user wants to stop.
         rate: speed as a multiple of the sensors'.
     """
 
-    def __init__(self, out: Path, environment: dict[str, str], display: Display, rate: float = 1.0) -> None:
+    def __init__(
+        self,
+        out: Path,
+        environment: dict[str, str],
+        display: Display,
+        interrupted: Callable[[], None],
+        rate: float = 1.0,
+    ) -> None:
         self._out = out
         self._environment = environment
         self._display = display
+        self._interrupted = interrupted
         self._rate = rate
         self._stack = ExitStack()
 
@@ -149,6 +158,7 @@ class Session:
             time.sleep(0.05)
 
     def _check(self) -> None:
-        """Raise where going on is in vain: the node has ended, or the recorder failed."""
+        """Raise where going on is in vain: the user stops it, the node has ended, or the recorder failed."""
+        self._interrupted()
         self._node.require_running()
         self._spinner.check()
