@@ -13,7 +13,7 @@ RUN := env -u PYTHONPATH -u LD_LIBRARY_PATH -u PYTHONHOME -u COLCON_PREFIX_PATH 
 PIP := $(RUN) $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := PYTHONWARNINGS=ignore::UserWarning $(PIP) install --quiet --constraint constraints.txt
 
-BUILD_FILES := pyproject.toml setup.py CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv)
+BUILD_FILES := setup.py CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv)
 SHARE_FILES := $(shell find config launch -type f ! -name '*.pyc' 2>/dev/null)
 
 .PHONY: help setup demo test lint colcon-test python-versions clean distclean
@@ -36,7 +36,11 @@ $(STAMPS)/pointata: constraints.txt pointata/pyproject.toml | $(STAMPS)/venv
 	@$(INSTALL) --editable "./pointata[training]"
 	@touch $@
 
-$(STAMPS)/ros_pointata: constraints.txt $(BUILD_FILES) $(STAMPS)/pointata
+# pyproject.toml without the settings of ruff, mypy and pytest, which stand at its end: touched only where it differs.
+$(STAMPS)/project: pyproject.toml | $(STAMPS)/venv
+	@sed '/^\[tool\.ruff\]/,$$d' $< >$@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(STAMPS)/ros_pointata: constraints.txt $(BUILD_FILES) $(STAMPS)/project $(STAMPS)/pointata
 	@echo "Building the messages and installing ros_pointata"
 	@$(INSTALL) --build-constraint constraints.txt --editable ".[demo,test]"
 	@touch $@
