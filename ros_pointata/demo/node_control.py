@@ -72,7 +72,7 @@ class NodeControl:
     def _change(self, transition: int, name: str) -> None:
         request = ChangeState.Request(transition=Transition(id=transition))
         if not self._call(self._change_state, request).success:
-            raise DemoError(f"{self._target} refused the transition '{name}'; its log says why")
+            raise DemoError(f"{self._target} refused the transition '{name}'")
 
     def _call(self, client: Any, request: Any, timeout_s: float = 120.0) -> Any:
         done = threading.Event()
