@@ -20,7 +20,8 @@ FORWARD_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 
 #: Relative luminance below which a colour is hard to see on the ground of the pictures.
 _DARKEST = 0.17
 _GROUND, _TEXT, _FAINT = "#12161c", "#c9d1db", "#3a4350"
-_PANEL_INCHES = 4.0
+_PANEL_INCHES, _DPI = 4.0, 120
+_BOX = {"facecolor": _GROUND, "edgecolor": "none", "alpha": 0.75, "pad": 2.5}
 _UNLABELLED_COLOR = (58, 66, 78)
 
 
@@ -74,14 +75,11 @@ def birds_eye_pair(
         caption: plain text below.
     """
     order = np.argsort(points[:, 2], kind="stable")  # what is higher hides what is lower, as from above
-    points, truth, predicted = points[order], truth[order], predicted[order]
-    limits = _limits(points, reach_m)
-    figure, axes = _pair_of_axes(limits)
-    colors = palette(classes)
-    for axis, labels, title in zip(axes, (truth, predicted), ("truth", "predicted"), strict=True):
-        axis.scatter(-points[:, 1], points[:, 0], s=_dot_size(len(points), 0.3), c=colors[labels], linewidths=0)
+    places = np.column_stack([-points[order, 1], points[order, 0]])
+    figure, axes = _pair(places, (truth[order], predicted[order]), classes, _limits(points, reach_m), fill=0.3)
+    for axis in axes:
         axis.plot(0, 0, marker="^", color="white", markersize=6, markeredgecolor=_GROUND)
-        _dress(axis, title, limits)
+        _scale_bar(axis)
     return figure_element(_data_uri(figure), caption)
 
 
@@ -97,13 +95,9 @@ def camera_pair(
     ahead = points[:, 0] > 0.05
     points, truth, predicted = points[ahead], truth[ahead], predicted[ahead]
     order = np.argsort(-points[:, 0], kind="stable")  # near hides far
-    right, up = -points[order, 1] / points[order, 0], points[order, 2] / points[order, 0]
-    limits = (_span(right), _span(up))
-    figure, axes = _pair_of_axes(limits)
-    colors, size = palette(classes), _dot_size(len(points), 0.75)
-    for axis, labels, title in zip(axes, (truth, predicted), ("truth", "predicted"), strict=True):
-        axis.scatter(right, up, s=size, c=colors[labels[order]], marker="s", linewidths=0)
-        _dress(axis, title, limits, scale_bar=False)
+    places = np.column_stack([-points[order, 1] / points[order, 0], points[order, 2] / points[order, 0]])
+    limits = (_span(places[:, 0]), _span(places[:, 1]))
+    figure, _ = _pair(places, (truth[order], predicted[order]), classes, limits, fill=1.0)
     return figure_element(_data_uri(figure), caption)
 
 
@@ -113,6 +107,7 @@ def figure_element(uri: str, caption: str) -> str:
     return f'<figure><img src="{uri}" alt="{text}"><figcaption>{text}</figcaption></figure>'
 
 
+#: ((left, right), (bottom, top))
 Limits = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -132,12 +127,14 @@ def _limits(points: NDArray[np.floating], reach_m: float | None) -> Limits:
     return right, (min(ahead[0], -0.3), ahead[1])  # the sensor stays in the picture
 
 
-def _dot_size(count: int, fill: float) -> float:
-    """Marker area in points squared, so that `count` markers cover `fill` of a panel; small clouds get large dots."""
-    return float(np.clip(fill * (_PANEL_INCHES * 72) ** 2 / max(count, 1), 0.6, 16.0))
-
-
-def _pair_of_axes(limits: Limits) -> tuple[Any, Any]:
+def _pair(
+    places: NDArray[np.float64],
+    labellings: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    classes: Sequence[ClassInfo],
+    limits: Limits,
+    fill: float,
+) -> tuple[Any, Any]:
+    """Figure and axes: (N, 2) places (right, up) coloured by truth and by prediction, later ones on top."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -145,32 +142,48 @@ def _pair_of_axes(limits: Limits) -> tuple[Any, Any]:
     aspect = float(np.clip((top - bottom) / (right - left), 0.4, 1.0))
     figure = Figure(figsize=(2 * _PANEL_INCHES, _PANEL_INCHES * aspect), facecolor=_GROUND)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(
-        1, 2, gridspec_kw={"wspace": 0.02, "left": 0.005, "right": 0.995, "top": 0.99, "bottom": 0.01}
-    )
+    grid = {"wspace": 0.02, "left": 0.005, "right": 0.995, "top": 0.99, "bottom": 0.01}
+    axes = figure.subplots(1, 2, gridspec_kw=grid)
+    scale = _PANEL_INCHES * _DPI * min(1 / (right - left), aspect / (top - bottom))
+    for axis, labels, title in zip(axes, labellings, ("truth", "predicted"), strict=True):
+        image = _paint(places, palette(classes)[labels], limits, scale, fill)
+        axis.imshow(image, extent=(left, right, bottom, top), origin="lower", interpolation="nearest")
+        axis.set(facecolor=_GROUND, xlim=limits[0], ylim=limits[1], xticks=[], yticks=[])
+        for spine in axis.spines.values():
+            spine.set_color(_FAINT)
+        axis.text(0.02, 0.98, title, transform=axis.transAxes, color=_TEXT, fontsize=10, va="top", bbox=_BOX)
     return figure, axes
 
 
-def _dress(axis: "Axes", title: str, limits: Limits, scale_bar: bool = True) -> None:
-    axis.set_facecolor(_GROUND)
-    axis.set_xlim(*limits[0])
-    axis.set_ylim(*limits[1])
-    axis.set_aspect("equal", adjustable="box")
-    axis.set_xticks([])
-    axis.set_yticks([])
-    for spine in axis.spines.values():
-        spine.set_color(_FAINT)
-    box = {"facecolor": _GROUND, "edgecolor": "none", "alpha": 0.75, "pad": 2.5}
-    axis.text(0.02, 0.98, title, transform=axis.transAxes, color=_TEXT, fontsize=10, va="top", bbox=box)
-    if scale_bar:
-        width = limits[0][1] - limits[0][0]
-        length = next(step for step in (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0) if step <= width / 3)
-        start = limits[0][1] - 0.03 * width - length
-        height = limits[1][0] + 0.04 * (limits[1][1] - limits[1][0])
-        axis.plot([start, start + length], [height, height], color=_TEXT, linewidth=1.5)
-        axis.text(
-            start + length / 2, height, f"{length:g} m", color=_TEXT, fontsize=8, ha="center", va="bottom", bbox=box
-        )
+def _paint(
+    places: NDArray[np.float64], colors: NDArray[np.float64], limits: Limits, scale: float, fill: float
+) -> NDArray[np.float64]:
+    """Squares of `colors` (N, 3) at `places` on the ground: (H, W, 3), row 0 at the bottom, `scale` pixels per unit.
+
+    The squares are so large that together they would cover `fill` of the image, 2 to 7 pixels wide.
+    """
+    (left, right), (bottom, top) = limits
+    width, height = max(1, round((right - left) * scale)), max(1, round((top - bottom) * scale))
+    ground = np.array([int(_GROUND[index : index + 2], 16) for index in (1, 3, 5)]) / 255
+    image = np.tile(ground, (height, width, 1))
+    side = round(float(np.clip(np.sqrt(fill * width * height / max(len(places), 1)), 2, 7)))
+    steps = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2) - side // 2
+    pixels = np.floor((places - (left, bottom)) * scale).astype(np.int64)[:, None] + steps  # (N, side * side, 2)
+    columns, rows = pixels.reshape(-1, 2).T
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    image[rows[inside], columns[inside]] = np.repeat(colors, side * side, axis=0)[inside]  # the last one wins
+    return image
+
+
+def _scale_bar(axis: "Axes") -> None:
+    """A line of round length in the lower right corner."""
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    width = right - left
+    length = next(step for step in (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0) if step <= width / 3)
+    start, height = right - 0.03 * width - length, bottom + 0.04 * (top - bottom)
+    axis.plot([start, start + length], [height, height], color=_TEXT, linewidth=1.5)
+    text: dict[str, Any] = {"color": _TEXT, "fontsize": 8, "ha": "center", "va": "bottom", "bbox": _BOX}
+    axis.text(start + length / 2, height, f"{length:g} m", **text)
 
 
 def _data_uri(figure: Any) -> str:
@@ -178,6 +191,6 @@ def _data_uri(figure: Any) -> str:
     from PIL import Image  # comes with matplotlib
 
     buffer, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, facecolor=_GROUND)
+    figure.savefig(buffer, format="png", dpi=_DPI, facecolor=_GROUND)
     Image.open(buffer).convert("RGB").quantize(128).save(small, format="png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(small.getvalue()).decode("ascii")
