@@ -1,69 +1,56 @@
 """The three heads: action recognition, action segmentation, semantic segmentation."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pointata.geometry.neighbours import gather, inverse_distance_weights, nearest
 
 
-class FramePool(nn.Module):
-    """One vector for a frame: an attention-weighted mean and the maximum over its tokens.
-
-    Each quarter of the channels has weights of its own; they start equal, as the plain mean.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.score = nn.Linear(width, 4)
-        nn.init.zeros_(self.score.weight)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(B, T, G, D) -> (B, T, 2D)."""
-        weight = self.score(tokens).softmax(dim=2).unsqueeze(-1)  # (B, T, G, 4, 1)
-        mean = (tokens.reshape(*tokens.shape[:-1], 4, -1) * weight).sum(dim=2).flatten(-2)  # (B, T, D)
-        return torch.cat([mean, tokens.amax(dim=2)], dim=-1)
-
-
 class ActionHead(nn.Module):
-    """Class of the window: mean and max over its pooled frames -> MLP (768-256-C at width 384)."""
+    """Class of the window: its pooled frames -> convolution over time -> mean, maximum and newest -> MLP."""
 
-    def __init__(self, width: int, classes: int, window: int) -> None:
+    def __init__(self, inputs: int, width: int, classes: int, window: int) -> None:
         super().__init__()
         self.window = window
-        hidden = 2 * width // 3
-        self.mlp = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Dropout(0.3), nn.Linear(hidden, classes))
+        hidden = max(64, width // 3)
+        self.time = nn.Sequential(
+            nn.Conv1d(inputs, hidden, kernel_size=1), nn.GELU(), nn.Conv1d(hidden, hidden, kernel_size=5, padding=2)
+        )
+        self.mlp = nn.Sequential(nn.Linear(3 * hidden, width), nn.GELU(), nn.Dropout(0.2), nn.Linear(width, classes))
 
     def forward(self, pooled: Tensor, valid: Tensor) -> Tensor:
         """Scores of every window that ends in the chunk.
 
         Args:
-            pooled: (B, W - 1 + T, 2D), pooled tokens of each frame; history first.
+            pooled: (B, W - 1 + T, F), pooled tokens of each frame; history first.
             valid: (B, W - 1 + T) bool, frames that belong to the stream.
 
         Returns:
             (B, T, C) logits.
         """
         mask = valid.unfold(1, self.window, 1).unsqueeze(2)  # (B, T, 1, W)
-        means, maxima = pooled.unfold(1, self.window, 1).chunk(2, dim=2)  # each (B, T, D, W)
-        mean = torch.where(mask, means, 0.0).sum(-1) / mask.sum(-1)
-        largest = torch.where(mask, maxima, -torch.inf).amax(-1)
-        logits: Tensor = self.mlp(torch.cat([mean, largest], dim=-1))
+        frames = torch.where(mask, pooled.unfold(1, self.window, 1), 0.0)  # (B, T, F, W)
+        seen = F.gelu(self.time(frames.flatten(0, 1))).reshape(*mask.shape[:2], -1, self.window)  # (B, T, h, W)
+        mean = torch.where(mask, seen, 0.0).sum(-1) / mask.sum(-1)
+        largest = torch.where(mask, seen, -torch.inf).amax(-1)
+        logits: Tensor = self.mlp(torch.cat([mean, largest, seen[..., -1]], dim=-1))
         return logits
 
 
 class SegmentsHead(nn.Module):
     """Class of each frame: its pooled tokens -> causal recurrent layer -> linear."""
 
-    def __init__(self, width: int, classes: int) -> None:
+    def __init__(self, inputs: int, width: int, classes: int) -> None:
         super().__init__()
-        self.recurrent = nn.GRU(2 * width, width, batch_first=True)
+        self.recurrent = nn.GRU(inputs, width, batch_first=True)
         self.out = nn.Linear(width, classes)
 
     def forward(self, frames: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of the frames of a chunk.
 
         Args:
-            frames: (B, T, 2D) pooled features.
+            frames: (B, T, F) pooled features.
             state: (B, D) recurrent state before the chunk.
 
         Returns:

@@ -12,7 +12,8 @@ from pointata.model.backbone import Backbone
 from pointata.model.config import NetworkConfig
 from pointata.model.context import SpatialContextEncoder
 from pointata.model.correspondence import TAPS, correspond
-from pointata.model.heads import ActionHead, FramePool, SegmentsHead, SemanticHead
+from pointata.model.heads import ActionHead, SegmentsHead, SemanticHead
+from pointata.model.pooling import FramePool
 from pointata.model.state import Clip, StreamState
 from pointata.model.tokenizer import group
 
@@ -24,15 +25,17 @@ class Encoded:
     Attributes:
         centres: (B, T, G, 3).
         layers: tokens (B, T, G, D) after a third, two thirds and all of the blocks.
-        pooled: (B, W - 1 + T, 2D), pooled tokens of each frame, W - 1 frames of history first; only the history, of
+        pooled: (B, W - 1 + T, F), pooled tokens of each frame, W - 1 frames of history first; only the history, of
             width 0, where no head looks at whole frames.
         valid: (B, W - 1 + T) bool, frames that belong to the stream.
+        attention: (B, T, G, 4), logarithm of the pooling's attention; None where frames are not pooled.
     """
 
     centres: Tensor
     layers: list[Tensor]
     pooled: Tensor
     valid: Tensor
+    attention: Tensor | None
 
 
 class PointATA(nn.Module):
@@ -58,9 +61,9 @@ class PointATA(nn.Module):
         if "action" in config.heads or "segments" in config.heads:
             heads["pool"] = FramePool(width)
         if "action" in config.heads:
-            heads["action"] = ActionHead(width, config.heads["action"], config.window)
+            heads["action"] = ActionHead(FramePool.width(width), width, config.heads["action"], config.window)
         if "segments" in config.heads:
-            heads["segments"] = SegmentsHead(width, config.heads["segments"])
+            heads["segments"] = SegmentsHead(FramePool.width(width), width, config.heads["segments"])
         if "semantic" in config.heads:
             heads["semantic"] = SemanticHead(width, config.heads["semantic"], config.channels)
         self.heads = nn.ModuleDict(heads)
@@ -84,7 +87,7 @@ class PointATA(nn.Module):
             origins=zeros(streams, TAPS, 3, dtype=torch.float64),
             stamps=zeros(streams, TAPS, dtype=torch.float64),
             adapters=zeros(c.backbone.depth, streams, TAPS, c.groups, c.adapter_width),
-            pooled=zeros(streams, history, 2 * width if "pool" in self.heads else 0),
+            pooled=zeros(streams, history, FramePool.width(width) if "pool" in self.heads else 0),
             segments=zeros(streams, width if "segments" in c.heads else 0),
         )
 
@@ -101,7 +104,8 @@ class PointATA(nn.Module):
         """Run the trunk over a chunk that continues `state`; the recurrent state of the heads is carried unchanged."""
         c = self.config
         batch, length = clip.points.shape[:2]
-        centres, patches, features = group(clip.points, c.groups, c.group_size, self._channels(clip))
+        channels = self._channels(clip)
+        centres, patches, features = group(clip.points, c.groups, c.group_size, channels)
         past = correspond(clip, centres, state)
         tokens = self.embedder(patches, features, past)  # (B, T, G, D)
         position = self.backbone.position(centres)
@@ -120,9 +124,13 @@ class PointATA(nn.Module):
                 layers.append(tokens)
         layers[-1] = self.backbone.norm(tokens)
         layers = [layers[0]] * (3 - len(layers)) + layers  # a backbone of one or two blocks
-        pooled = state.pooled
+        pooled, attention = state.pooled, None
         if "pool" in self.heads:
-            pooled = torch.cat([state.pooled, self.heads["pool"](layers[-1])], dim=1)
+            places = centres
+            if channels is not None and c.height:
+                places = torch.cat([centres[..., :2], channels[..., : c.groups, -1:]], dim=-1)
+            frame, attention = self.heads["pool"](layers[-1], places, past)
+            pooled = torch.cat([state.pooled, frame], dim=1)
         valid = torch.cat([state.valid, torch.ones_like(clip.stamps, dtype=torch.bool)], dim=1)
         new_state = StreamState(
             valid=valid[:, length:],
@@ -133,7 +141,7 @@ class PointATA(nn.Module):
             pooled=pooled[:, -(c.window - 1) :],
             segments=state.segments,
         )
-        return Encoded(centres, layers, pooled, valid), new_state
+        return Encoded(centres, layers, pooled, valid, attention), new_state
 
     def semantic(self, encoded: Encoded, clip: Clip) -> Tensor:
         """Scores of the sampled points: (B, T, N, C) logits. The clip may be the tail of the encoded chunk."""

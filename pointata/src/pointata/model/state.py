@@ -54,7 +54,7 @@ class StreamState:
         origins: (B, 2, 3) float64 sensor positions.
         stamps: (B, 2) float64 seconds.
         adapters: (L, B, 2, G, r) float32, down-projected tokens of each block.
-        pooled: (B, H, 2D) float32, pooled tokens of each frame; width 0 where no head looks at whole frames.
+        pooled: (B, H, F) float32, pooled tokens of each frame; width 0 where no head looks at whole frames.
         segments: (B, S) float32, recurrent state of the action segmentation head.
     """
 

@@ -49,6 +49,8 @@ class AdaptSettings:
     """Of AdamW; none on vectors."""
     warmup_steps: int = 50
     """Steps of linear warm-up."""
+    actor: str | None = None
+    """Point class that acts: the pooling is taught to attend to its tokens. None leaves the attention to itself."""
     label_smoothing: float = 0.1
     """Of the action losses."""
     settle_frames: int = 4
@@ -85,11 +87,19 @@ class Adapt(lightning.LightningModule):
         )
         self.model = self._build(config)
         set_trainable(self.model, p.mode)
+        self._actor = self._actor_id([c.name for c in data.heads.get("semantic", ())])
         classes = config.heads
         if "action" in classes:
             self.action_accuracy = MulticlassAccuracy(classes["action"], average="micro", ignore_index=-1)
             self.segments_accuracy = MulticlassAccuracy(classes["segments"], average="micro", ignore_index=-1)
         self.miou = MulticlassJaccardIndex(classes["semantic"], ignore_index=UNLABELLED)
+
+    def _actor_id(self, names: list[str]) -> int | None:
+        if self.settings.actor is None:
+            return None
+        if self.settings.actor not in names:
+            raise ConfigError(f"actor {self.settings.actor!r} is no point class of the data ({', '.join(names)})")
+        return names.index(self.settings.actor)
 
     def _build(self, config: NetworkConfig) -> PointATA:
         if self.settings.mode == "scratch":
@@ -124,7 +134,8 @@ class Adapt(lightning.LightningModule):
     def losses(self, batch: ClipBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Losses and logits by task."""
         state = self.model.initial_state(len(batch.actions))
-        clip, dense = batch.clip, batch.labels.shape[1]
+        clip = batch.clip
+        dense = 0 if clip.neighbours is None else clip.neighbours.shape[1]
         encoded, _ = self.model.encode(replace(clip, neighbours=None), state)
         heads = self.model.heads
         losses, logits = {}, {}
@@ -140,11 +151,13 @@ class Adapt(lightning.LightningModule):
                     ignore_index=-1,
                     label_smoothing=self.settings.label_smoothing,
                 )
+            if self._actor is not None and encoded.attention is not None:
+                losses["attention"] = attention_loss(encoded.attention, batch.labels, self._actor)
         if dense:
             logits["semantic"] = self.model.semantic(encoded, _tail(clip, dense))
             losses["semantic"] = F.cross_entropy(
                 logits["semantic"].flatten(0, 2),
-                batch.labels.flatten(),
+                batch.labels[:, -dense:].flatten(),
                 weight=self._point_weights,
                 ignore_index=UNLABELLED,
             )
@@ -168,7 +181,8 @@ class Adapt(lightning.LightningModule):
             self.log("val/action_accuracy", self.action_accuracy, prog_bar=True)
             self.log("val/segments_accuracy", self.segments_accuracy)
         if "semantic" in logits:
-            self.miou(logits["semantic"].flatten(0, 2), batch.labels.flatten())
+            dense = logits["semantic"].shape[1]
+            self.miou(logits["semantic"].flatten(0, 2), batch.labels[:, -dense:].flatten())
             self.log("val/miou", self.miou, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
@@ -224,6 +238,20 @@ class Adapt(lightning.LightningModule):
             score=score or {},
         )
         return save_bundle(folder, self.model, metadata)
+
+
+def attention_loss(attention: Tensor, labels: Tensor, actor: int) -> Tensor:
+    """How much of the pooling's attention misses the actor: - log of its share, mean over frames that show the actor.
+
+    Args:
+        attention: (B, T, G, H) logarithm of the weights.
+        labels: (B, T, P) truth of the points, of which the first G are the tokens' centres.
+        actor: class that acts.
+    """
+    on_actor = labels[:, :, : attention.shape[2]] == actor  # (B, T, G)
+    share = attention.masked_fill(~on_actor.unsqueeze(-1), -torch.inf).logsumexp(dim=2)  # (B, T, H)
+    shown = on_actor.any(dim=2)
+    return -share[shown].mean() if shown.any() else attention.sum() * 0.0
 
 
 def _tail(clip: Clip, frames: int) -> Clip:

@@ -21,7 +21,7 @@ class ClipBatch:
 
     Attributes:
         clip: B clips of T frames; `neighbours` covers only the last `dense` frames: (B, dense, P, k).
-        labels: (B, dense, P) int64 truth of the points of these frames, 255 = unlabelled.
+        labels: (B, T, P) int64 truth of the points, 255 = unlabelled.
         actions: (B, T) int64, -1 = unknown.
     """
 
@@ -116,7 +116,7 @@ class ClipDataset(Dataset[tuple[Clip, Tensor, Tensor]]):
             stamps=torch.from_numpy(recording.stamps[part] - recording.stamps[start]),
             neighbours=torch.from_numpy(neighbours),
         )
-        labels = torch.from_numpy(recording.labels[part][tail].astype(np.int64))
+        labels = torch.from_numpy(recording.labels[part].astype(np.int64))
         return clip, labels, torch.from_numpy(recording.actions[part].astype(np.int64))
 
 
