@@ -61,7 +61,7 @@ lint: setup ## ruff and mypy
 	@$(BIN)/mypy
 
 colcon-test: setup ## colcon build in a fresh workspace, both ways, and one message sent through the result
-	@$(RUN) tools/colcon_test $(abspath $(BIN)/python)
+	@tools/colcon_test $(abspath $(BIN)/python)
 
 python-versions: ## pip install and message test with every python3.10 to python3.13 found
 	@tools/python_versions
