@@ -16,6 +16,13 @@ def _adapt(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _frame_heads(arguments: Sequence[str]) -> int:
+    from pointata.transfer.command import frame_heads
+
+    frame_heads(arguments)
+    return 0
+
+
 def _evaluate(arguments: Sequence[str]) -> int:
     from pointata.evaluation.command import run
 
@@ -35,6 +42,7 @@ def _info(arguments: Sequence[str]) -> int:
 
 _COMMANDS = {
     "adapt": (_adapt, "train adapters and heads (or the whole network) on point videos"),
+    "frame-heads": (_frame_heads, "train a bundle's action heads further, on features of its frozen trunk"),
     "evaluate": (_evaluate, "measure a bundle on recordings"),
     "info": (_info, "show what a bundle says of itself"),
 }
@@ -43,7 +51,7 @@ _COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    overview = "\n".join(f"  {name:10s}{text}" for name, (_, text) in _COMMANDS.items())
+    overview = "\n".join(f"  {name:12s}{text}" for name, (_, text) in _COMMANDS.items())
     if not given or given[0] not in _COMMANDS:
         stream = sys.stdout if given and given[0] in ("-h", "--help") else sys.stderr
         stream.write(f"usage: pointata COMMAND ... (COMMAND --help says more)\n{overview}\n")

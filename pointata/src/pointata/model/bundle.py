@@ -196,6 +196,20 @@ def state_score(path: Path, score: Mapping[str, float], sources: Sequence[str]) 
     _write(path, "adapter", state, content)
 
 
+def rewrite_adapter(path: Path, model: PointATA) -> None:
+    """Replace the weights of an adapter bundle by the model's; its stated score no longer holds and is taken out.
+
+    Raises:
+        BundleError: the file is not an adapter bundle, or the model's backbone is not the one it belongs to.
+    """
+    header, _ = _read(path, tensors=False)
+    if checksum(_half(backbone_state(model))) != header["backbone_checksum"]:
+        raise BundleError(f"{path} belongs to another backbone than the model's: save the model as a new bundle")
+    metadata = replace(_metadata(path, header), score={}, scored_on=())
+    content = {"metadata": metadata.to_dict(), "backbone_checksum": header["backbone_checksum"]}
+    _write(path, "adapter", _half(adapter_state(model)), content)
+
+
 def load_backbone(name: str, beside: Path | None = None) -> tuple[BackboneConfig, dict[str, Tensor]]:
     """Architecture and float16 tensors (named as in `PointATA`) of a backbone bundle, given by name or path.
 

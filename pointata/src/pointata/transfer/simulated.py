@@ -109,8 +109,9 @@ class SimulatedClips(lightning.LightningDataModule):
         counts = [np.bincount(recording.labels.ravel(), minlength=256)[:classes] for recording in train]
         self._label_counts: NDArray[np.int64] = np.sum(counts, axis=0)
         shape = (self._clip_frames, self._dense, self.sampling.point_neighbours)
+        self.train_recordings, self.validation_recordings = train, recordings[self._sizes[0] :]
         self._train = ClipDataset(train, *shape, self._augmentation, self._clips_per_epoch)
-        self._validation = ClipDataset(recordings[self._sizes[0] :], *shape)
+        self._validation = ClipDataset(self.validation_recordings, *shape)
 
     def label_counts(self) -> NDArray[np.int64]:
         """Points of each class in the training recordings: (C,) int64."""
