@@ -1,7 +1,9 @@
 """Bundles: what goes in comes out, and what does not fit is refused with a sentence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,16 @@ from safetensors.torch import load_file, save_file
 
 from pointata import BundleError
 from pointata.classes import class_list
-from pointata.model.bundle import BundleMetadata, load_bundle, read_metadata, save_bundle, shipped_bundles, state_score
+from pointata.errors import ConfigError
+from pointata.model.bundle import (
+    BundleMetadata,
+    load_bundle,
+    read_metadata,
+    rewrite_adapter,
+    save_bundle,
+    shipped_bundles,
+    state_score,
+)
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import adapter_state
@@ -21,7 +32,7 @@ CLASSES = class_list(("one", (255, 0, 0)), ("two", (0, 255, 0)), ("three", (0, 0
 
 def bundle(folder: Path, seed: int = 0, backbone: str = "spine", name: str = "limb") -> tuple[Path, PointATA]:
     torch.manual_seed(seed)
-    network = preset("tiny", points=64, groups=16, group_size=8, window=4, heads={"action": 3, "semantic": 3})
+    network = preset("tiny", groups=16, group_size=8, window=4, heads={"action": 3, "semantic": 3})
     model = PointATA(network).eval()
     metadata = BundleMetadata(
         name=name,
@@ -74,6 +85,44 @@ def test_two_adapters_share_a_backbone(tmp_path: Path) -> None:
     assert (tmp_path / "spine.safetensors").read_bytes() == before
     with pytest.raises(BundleError, match="another backbone"):
         bundle(tmp_path, seed=1, name="third")
+
+
+def test_a_backbone_may_be_replaced_on_request(tmp_path: Path) -> None:
+    path, _ = bundle(tmp_path, seed=0)
+    _, model = bundle(tmp_path / "other", seed=1)
+    save_bundle(tmp_path, model, replace(read_metadata(str(path)), name="new"), replace_backbone=True)
+    load_bundle(str(tmp_path / "new.safetensors"))
+    with pytest.raises(BundleError, match="was trained on backbone"):
+        load_bundle(str(path))
+
+
+def test_weights_are_rewritten_only_for_the_same_backbone(tmp_path: Path) -> None:
+    path, model = bundle(tmp_path, seed=0)
+    state_score(path, {"segmentation_miou": 0.25}, ["somewhere"])
+    loaded, _ = load_bundle(str(path))
+    torch.nn.init.ones_(loaded.context.up.weight)
+    rewrite_adapter(path, loaded)
+    again, metadata = load_bundle(str(path))
+    assert again.context.up.weight.eq(1).all()
+    assert metadata.score == {}  # it was another network's
+    torch.nn.init.ones_(model.backbone.norm.weight)
+    torch.nn.init.ones_(model.backbone.norm.bias)
+    with pytest.raises(BundleError, match="another backbone"):
+        rewrite_adapter(path, model)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"heads": {"action": CLASSES}},
+        {"sampling": SamplingConfig(points=8)},
+        {"sampling": SamplingConfig(point_neighbours=0)},
+    ],
+)
+def test_metadata_that_contradicts_itself_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    path, _ = bundle(tmp_path)
+    with pytest.raises(ConfigError):
+        replace(read_metadata(str(path)), **wrong)
 
 
 def test_a_foreign_backbone_is_refused(tmp_path: Path) -> None:

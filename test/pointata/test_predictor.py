@@ -28,7 +28,6 @@ def predictor(options: PredictorOptions | None = None, features: tuple[str, ...]
     heads = {"action": ACTIONS, "segments": ACTIONS, "semantic": THINGS}
     network = preset(
         "tiny",
-        points=points,
         groups=16,
         group_size=8,
         window=5,
@@ -153,6 +152,27 @@ def test_features_reach_the_network() -> None:
     assert np.abs(results[0] - results[1]).max() > 1e-4
     with pytest.raises(DataError, match="doppler"):
         runner.step(frame)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_bad_feature_does_not_spread(value: float) -> None:
+    runner = predictor(features=("doppler",))
+    for i, frame in enumerate(frames(6)):
+        doppler = np.ones(len(frame.points), dtype=np.float32)
+        doppler[5] = value if i == 1 else 1
+        prediction = runner.step(replace(frame, features={"doppler": doppler}))
+        assert prediction.action is not None
+        assert np.isfinite(prediction.action.scores).all()
+
+
+@pytest.mark.parametrize("far", [1e6, 1e20, 3e38])
+def test_absurd_coordinates_are_unlabelled(far: float) -> None:
+    runner, video = predictor(), frames(2)
+    points = video[0].points.copy()
+    points[3] = (far, 0, 0)
+    semantic = runner.step(replace(video[0], points=points)).semantic
+    assert semantic is not None
+    assert np.flatnonzero(semantic.labels == UNLABELLED).tolist() == [3]
 
 
 def test_unknown_until_the_window_has_filled() -> None:

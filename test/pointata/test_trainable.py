@@ -19,7 +19,7 @@ from pointata.model.trainable import (
     set_trainable,
 )
 
-CONFIG = preset("tiny", points=64, groups=16, group_size=8, window=4, heads={"action": 3, "segments": 3, "semantic": 4})
+CONFIG = preset("tiny", groups=16, group_size=8, window=4, heads={"action": 3, "segments": 3, "semantic": 4})
 
 
 def train_a_little(model: PointATA, mode: Mode) -> None:

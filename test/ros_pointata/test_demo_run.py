@@ -44,7 +44,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         ("room", {"action": ACTIONS, "semantic": ROOM_CLASSES}),
         ("street", {"semantic": STREET_CLASSES}),
     ):
-        network = preset("tiny", points=512, heads={task: len(classes) for task, classes in heads.items()})
+        network = preset("tiny", heads={task: len(classes) for task, classes in heads.items()})
         metadata = BundleMetadata(
             f"untrained_{kind}", network, SamplingConfig(), heads, 0.1, f"untrained_{kind}_backbone"
         )

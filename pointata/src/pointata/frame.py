@@ -66,10 +66,12 @@ class Frame:
             T_world_sensor: (4, 4) float64; None for identity.
             frame_id: name of the sensor frame.
         """
-        keep = np.flatnonzero(np.isfinite(points).all(axis=1))
+        with np.errstate(over="ignore"):
+            single = np.asarray(points, dtype=np.float32)
+        keep = np.flatnonzero(np.isfinite(single).all(axis=1))
         return cls(
             stamp_ns=stamp_ns,
-            points=np.ascontiguousarray(points[keep], dtype=np.float32),
+            points=np.ascontiguousarray(single[keep]),
             source_index=keep,
             source_count=len(points),
             features={name: np.asarray(value[keep], dtype=np.float32) for name, value in (features or {}).items()},

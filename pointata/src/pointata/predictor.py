@@ -1,4 +1,4 @@
-"""Frames in, predictions out: the one inference path of node, evaluation and validation."""
+"""Frames in, predictions out: the one inference path of node and offline evaluation."""
 
 import time
 from collections import deque
@@ -14,7 +14,7 @@ from pointata.classes import UNLABELLED
 from pointata.decision import Hysteresis, merge_runs
 from pointata.errors import ConfigError
 from pointata.frame import Frame
-from pointata.geometry.neighbours import cpu_nearest
+from pointata.geometry.neighbours import cpu_nearest, inverse_distance_weights
 from pointata.model.bundle import BundleMetadata, load_bundle
 from pointata.model.pointata import PointATA
 from pointata.prediction import ActionResult, ActionSegment, Prediction, SemanticResult
@@ -208,8 +208,7 @@ class Predictor:
         values = np.zeros(count, dtype=np.float32)
         support = frame.points[sampled.index]
         distance, index = cpu_nearest(frame.points[sampled.used], support, 3, jobs=self._threads)
-        weight = 1.0 / (distance + np.float32(1e-6))
-        weight /= weight.sum(axis=1, keepdims=True)
+        weight = inverse_distance_weights(torch.from_numpy(distance)).numpy()
         spread = np.einsum("nk,nkc->nc", weight, scores[index], optimize=False)
         best = spread.argmax(axis=1)
         labels[sampled.used] = best

@@ -18,6 +18,8 @@ from pointata.geometry.rigid import rotate
 from pointata.geometry.sampling import sample_indices
 from pointata.model.state import Clip
 
+_FARTHEST_M = 1e5
+
 
 @dataclass(frozen=True)
 class SamplingConfig:
@@ -81,16 +83,17 @@ class SampledFrame:
 
 
 def in_range(points: NDArray[np.float32], min_range_m: float, max_range_m: float) -> NDArray[np.int64]:
-    """Indices of the points (N, 3) whose distance from the sensor lies within the limits; 0 means no upper limit."""
-    if min_range_m <= 0 and max_range_m <= 0:
-        return np.arange(len(points))
+    """Indices of the points (N, 3) whose distance from the sensor lies within the limits.
+
+    An upper limit of 0 stands for 100 km: what some drivers write for "no return" is finite, but no place.
+    """
+    upper = (min(max_range_m, _FARTHEST_M) if max_range_m > 0 else _FARTHEST_M) ** 2
     squared = np.einsum("nd,nd->n", points, points)
-    upper = max_range_m**2 if max_range_m > 0 else np.inf
     return np.flatnonzero((squared >= min_range_m**2) & (squared <= upper))
 
 
 def select_features(frame: Frame, names: Sequence[str]) -> NDArray[np.float32]:
-    """(N, F) features of a frame in the order of `names`; a missing one is a DataError."""
+    """(N, F) features of a frame in the order of `names`, 0 where not finite; a missing one is a DataError."""
     missing = [name for name in names if name not in frame.features]
     if missing:
         raise DataError(
@@ -99,7 +102,8 @@ def select_features(frame: Frame, names: Sequence[str]) -> NDArray[np.float32]:
         )
     if not names:
         return np.zeros((len(frame.points), 0), dtype=np.float32)
-    return np.stack([frame.features[name] for name in names], axis=1)
+    # a NaN in one channel of one point must not spread through the state of the whole stream
+    return np.nan_to_num(np.stack([frame.features[name] for name in names], axis=1), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def sample_frame(frame: Frame, config: SamplingConfig, features: Sequence[str] = ()) -> SampledFrame:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pointata.data.files import require
 from pointata.data.pointcloud2 import decode_cloud, decode_field, has_field, stamp_to_ns
-from pointata.data.pose_track import PoseTrack, fixed_transform
+from pointata.data.pose_track import PoseTrack, fixed_transform, pose_matrix
 from pointata.data.recording import Recording
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
@@ -45,7 +45,11 @@ class BagRecording(Recording):
 
     Stamps are those of the headers, unaltered, so that a bag with backward jumps shows them. Features are every
     numeric field asked for by name. A uint8 `label` field, where the clouds have one, gives the labels. Poses come from
-    nav_msgs/Odometry, interpolated at the cloud's stamp and carried to the cloud's frame by /tf_static.
+    nav_msgs/Odometry, interpolated at the cloud's stamp and carried to the cloud's frame by /tf_static; a cloud more
+    than a second from all odometry has none (identity).
+
+    Attributes:
+        left_out: malformed clouds that the latest iteration over frames has left out, each with a warning in the log.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class BagRecording(Recording):
         """
         self.path = Path(path)
         self.name = self.path.resolve().name.removesuffix(self.path.suffix)
+        self.left_out = 0
+        self._told_of_missing_pose = False
         self._features = tuple(features)
         with self._reader() as reader:
             self.topic = self._choose_topic(reader, topic)
@@ -92,7 +98,27 @@ class BagRecording(Recording):
 
     def __iter__(self) -> Iterator[LabelledFrame]:
         """The clouds, decoded."""
-        return map(self._decode, self.clouds())
+        return self.frames()
+
+    def frames(self, start: int = 0, count: int | None = None) -> Iterator[LabelledFrame]:
+        """Clouds start, start + 1, ..., at most `count` of them, decoded; malformed ones are left out.
+
+        Raises:
+            DataError: the file is damaged, or not one of the clouds can be decoded.
+        """
+        self.left_out, decoded, failure = 0, 0, None
+        for cloud in self.clouds(start, count):
+            try:
+                frame = self._decode(cloud)
+            except DataError as error:
+                failure = error
+                self.left_out += 1
+                _log.warning("%s; the cloud is left out", error)
+                continue
+            decoded += 1
+            yield frame
+        if failure is not None and not decoded:
+            raise failure
 
     def clouds(self, start: int = 0, count: int | None = None) -> Iterator[BagCloud]:
         """The clouds as recorded, with every byte of their layout."""
@@ -177,8 +203,8 @@ class BagRecording(Recording):
         for _, message in self._messages(reader, "/tf_static", TRANSFORMS):
             for entry in message.transforms:
                 t, q = entry.transform.translation, entry.transform.rotation
-                T = PoseTrack([0], [(t.x, t.y, t.z)], [(q.x, q.y, q.z, q.w)]).pose(0)
-                edges[str(entry.child_frame_id)] = (str(entry.header.frame_id), T)
+                T_parent_child = pose_matrix((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+                edges[str(entry.child_frame_id)] = (str(entry.header.frame_id), T_parent_child)
         return edges
 
     def _T_base_sensor(self, frame_id: str) -> NDArray[np.float64] | None:
@@ -189,5 +215,18 @@ class BagRecording(Recording):
             return None
         T_base_sensor = self._T_base_sensor(frame_id)
         if T_base_sensor is None:
-            raise DataError(f"{self.path}: a cloud in {frame_id!r}, which /tf_static does not tie to {self._base!r}")
-        return self._track.pose(stamp_ns) @ T_base_sensor
+            return self._without_pose(f"a cloud in {frame_id!r}, which /tf_static does not tie to {self._base!r}")
+        T_world_base = self._track.pose(stamp_ns)
+        if T_world_base is None:
+            gap_s = self._track.gap_s(stamp_ns)
+            return self._without_pose(f"the cloud at {stamp_ns} ns is {gap_s:.3f} s from the nearest odometry")
+        return T_world_base @ T_base_sensor
+
+    def _without_pose(self, reason: str) -> None:
+        """Say once in the life of the recording that a cloud goes without a pose."""
+        if not self._told_of_missing_pose:
+            self._told_of_missing_pose = True
+            _log.warning(
+                "%s: %s; it and others like it go without a pose (identity). use_odometry=false (replay: --option "
+                "use_odometry=false) plays the whole bag without odometry", self.path, reason,
+            )  # fmt: skip

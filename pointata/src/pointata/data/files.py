@@ -80,4 +80,9 @@ def require(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise DataError(f"reading this recording needs {module}: pip install 'pointata[recordings]'") from error
+        missing = (error.name or module).partition(".")[0]
+        package = {"PIL": "pillow"}.get(missing, missing)
+        raise DataError(
+            f"reading this recording needs the Python module {missing}: pip install {package} "
+            "(or, in the checkout, pip install './pointata[recordings]')"
+        ) from error

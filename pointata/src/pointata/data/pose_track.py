@@ -33,30 +33,36 @@ class PoseTrack:
         """
         self._stamps_ns, order = np.unique(np.array(stamps_ns, dtype=np.int64), return_index=True)
         self._positions = np.array(positions, dtype=np.float64)[order]
-        try:
-            self._rotations = Rotation.from_quat(np.array(quaternions, dtype=np.float64)[order])
-        except ValueError as error:
-            raise DataError(f"odometry holds an orientation that is no rotation ({error})") from error
-        self._max_gap_ns = round(max_gap_s * 1e9)
+        self._rotations = _rotations(np.array(quaternions, dtype=np.float64)[order])
+        self._max_gap_s = max_gap_s
 
-    def pose(self, stamp_ns: int) -> NDArray[np.float64]:
-        """(4, 4) pose at a time.
+    def gap_s(self, stamp_ns: int) -> float:
+        """Seconds to the nearest pose, before or after."""
+        return int(np.abs(self._stamps_ns - stamp_ns).min()) / 1e9
 
-        Raises:
-            DataError: no pose within max_gap_s.
-        """
-        gap = int(np.abs(self._stamps_ns - stamp_ns).min())
-        if gap > self._max_gap_ns:
-            raise DataError(
-                f"no odometry within {self._max_gap_ns / 1e9} s of the cloud at {stamp_ns} ns (the nearest is "
-                f"{gap / 1e9:.3f} s away); play the bag without odometry"
-            )
+    def pose(self, stamp_ns: int) -> NDArray[np.float64] | None:
+        """(4, 4) pose at a time; None where the nearest pose is more than max_gap_s away."""
+        if self.gap_s(stamp_ns) > self._max_gap_s:
+            return None
         since_first = self._stamps_ns - self._stamps_ns[0]
         at = float(np.clip(stamp_ns - self._stamps_ns[0], 0, since_first[-1]))
         position = np.array([np.interp(at, since_first, self._positions[:, axis]) for axis in range(3)])
         if len(since_first) == 1:
             return rigid(self._rotations[0].as_matrix(), position)
         return rigid(Slerp(since_first, self._rotations)([at])[0].as_matrix(), position)
+
+
+def pose_matrix(position: Sequence[float], quaternion: Sequence[float]) -> NDArray[np.float64]:
+    """(4, 4) transform of a position (3,) in metres and a quaternion x, y, z, w that is not zero."""
+    rotation = _rotations(np.array([quaternion], dtype=np.float64))[0].as_matrix()
+    return rigid(rotation, np.array(position, dtype=np.float64))
+
+
+def _rotations(quaternions: NDArray[np.float64]) -> Rotation:
+    try:
+        return Rotation.from_quat(quaternions)
+    except ValueError as error:
+        raise DataError(f"the recording holds an orientation that is no rotation ({error})") from error
 
 
 def fixed_transform(

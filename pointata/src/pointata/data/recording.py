@@ -91,6 +91,19 @@ def open_recording(spec: str | Path, **options: Any) -> Recording:
         raise DataError(f"{spec}: {error}; see {reader.__module__} for its options") from error
 
 
+def option_value(text: str) -> bool | int | float | str:
+    """A reader's option as written on a command line: true, false, yes and no, then numbers, else the text itself."""
+    words = {"true": True, "yes": True, "false": False, "no": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def _find_reader(spec: str | Path) -> tuple[Any, str | Path]:
     """Reader class and the argument for it."""
     if str(spec).startswith("sim:"):

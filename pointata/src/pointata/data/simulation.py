@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pointata.data.recording import Recording
+from pointata.data.recording import Recording, option_value
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 
@@ -34,7 +34,7 @@ class SimulatedRecording(Recording):
             raise DataError(f"{spec}: no such scene; give sim:room or sim:street")
         maker: Any = scenes[parts.path]
         pairs = parse_qsl(parts.query, keep_blank_values=True)
-        arguments = {"seed": 0} | {name: _number_or_text(value) for name, value in pairs} | options
+        arguments = {"seed": 0} | {name: option_value(value) for name, value in pairs} | options
         known = [name for name in inspect.signature(maker).parameters if name != "self"]
         unknown = sorted(set(arguments) - set(known))
         if unknown:
@@ -55,12 +55,3 @@ class SimulatedRecording(Recording):
     def __iter__(self) -> Iterator[LabelledFrame]:
         """The frames from first to last."""
         return iter(self._scene)
-
-
-def _number_or_text(value: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value

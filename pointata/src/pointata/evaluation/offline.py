@@ -14,6 +14,7 @@ from pointata.data.recording import Recording
 from pointata.errors import DataError
 from pointata.evaluation.confusion import ConfusionMatrix
 from pointata.evaluation.metrics import accuracy, iou_per_class, mean_iou, percentiles
+from pointata.prediction import Prediction
 from pointata.predictor import Predictor
 
 
@@ -75,6 +76,14 @@ def _agree(mine: tuple[ClassInfo, ...], theirs: tuple[ClassInfo, ...] | None, wh
     return True
 
 
+def _newest_action(prediction: Prediction, task: str) -> int:
+    """Class that a task gives the newest frame; 255 where it gives none."""
+    if task == "segments":
+        return prediction.segments[-1].class_id if prediction.segments else UNLABELLED
+    action = prediction.action
+    return UNLABELLED if action is None or action.unknown else action.class_id
+
+
 def evaluate(
     predictor: Predictor,
     recordings: Sequence[Recording],
@@ -92,7 +101,9 @@ def evaluate(
     for recording in recordings:
         predictor.reset()
         points = "semantic" in heads and _agree(heads["semantic"], recording.classes, recording.name)
-        actions = "action" in heads and _agree(heads["action"], recording.actions, recording.name)
+        scored = [
+            t for t in ("action", "segments") if t in heads and _agree(heads[t], recording.actions, recording.name)
+        ]
         for item in recording:
             start = time.perf_counter()
             try:
@@ -104,14 +115,9 @@ def evaluate(
             score.frames += 1
             if points and item.labels is not None and prediction.semantic is not None:
                 score.confusions["semantic"].update(item.labels, prediction.semantic.labels)
-            late = prediction.frame_count >= predictor.options.min_frames
-            if actions and item.action is not None and late:
-                truth = np.array([item.action])
-                if prediction.action is not None:
-                    named = UNLABELLED if prediction.action.unknown else prediction.action.class_id
-                    score.confusions["action"].update(truth, np.array([named]))
-                if prediction.segments:
-                    newest = np.array([prediction.segments[-1].class_id])
-                    score.confusions["segments"].update(truth, newest)
+            if item.action is None or prediction.frame_count < predictor.options.min_frames:
+                continue
+            for task in scored:
+                score.confusions[task].update(np.array([item.action]), np.array([_newest_action(prediction, task)]))
         progress(recording.name, score.frames)
     return score

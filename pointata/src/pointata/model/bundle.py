@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pointata.classes import ClassInfo
-from pointata.errors import BundleError, PointataError
+from pointata.errors import BundleError, ConfigError, PointataError
 from pointata.model.config import BackboneConfig, NetworkConfig
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import adapter_state, backbone_state, checksum
@@ -47,6 +47,18 @@ class BundleMetadata:
     """Measured on data unseen in training."""
     scored_on: tuple[str, ...] = ()
     """The recordings it was measured on, as `pointata evaluate` takes them."""
+
+    def __post_init__(self) -> None:
+        sizes = {task: len(classes) for task, classes in self.heads.items()}
+        if sizes != dict(self.network.heads):
+            raise ConfigError(f"bundle {self.name!r} names {sizes} classes for heads of {dict(self.network.heads)}")
+        if max(self.network.groups, self.network.group_size) > self.sampling.points:
+            raise ConfigError(
+                f"bundle {self.name!r} samples {self.sampling.points} points a frame: too few for "
+                f"{self.network.groups} groups of {self.network.group_size}"
+            )
+        if "semantic" in self.heads and not self.sampling.point_neighbours:
+            raise ConfigError(f"bundle {self.name!r} has a semantic head: sampling.point_neighbours must not be 0")
 
     @property
     def window_frames(self) -> int:
@@ -155,19 +167,25 @@ def _read(path: Path, tensors: bool = True) -> tuple[dict[str, Any], dict[str, T
     return header, state
 
 
-def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata) -> Path:
+def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace_backbone: bool = False) -> Path:
     """Write `<name>.safetensors` (adapter) and, unless it exists unchanged, `<backbone>.safetensors` into a folder.
 
     Weights are stored as float16; the backbone's checksum is taken of what is stored.
 
+    Args:
+        folder: made where it does not exist.
+        model: the network.
+        metadata: what the adapter bundle says of itself.
+        replace_backbone: overwrite another backbone of that name; adapters that belong to it are refused from then on.
+
     Raises:
-        BundleError: the folder already has a different backbone of that name.
+        BundleError: the folder already has a different backbone of that name, and it is not to be replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
     backbone = _half(backbone_state(model))
     fingerprint = checksum(backbone)
     backbone_path = folder / f"{metadata.backbone}.safetensors"
-    if not backbone_path.exists():
+    if replace_backbone or not backbone_path.exists():
         content = {
             "name": metadata.backbone,
             "network": metadata.network.to_dict()["backbone"],
@@ -220,10 +238,13 @@ def load_backbone(name: str, beside: Path | None = None) -> tuple[BackboneConfig
     header, state = _read(path)
     if header["kind"] != "backbone":
         raise BundleError(f"{path} is an {header['kind']} bundle where a backbone is needed")
-    if checksum(state) != header["checksum"]:
+    if checksum(state) != header.get("checksum"):
         raise BundleError(f"{path} is damaged: its weights do not match its checksum; copy it again")
-    config = dict(header["network"])
-    return BackboneConfig(**(config | {"tokenizer": tuple(config["tokenizer"])})), state
+    try:
+        config = dict(header["network"])
+        return BackboneConfig(**(config | {"tokenizer": tuple(config["tokenizer"])})), state
+    except (KeyError, TypeError, ValueError, PointataError) as error:
+        raise BundleError(f"{path} has incomplete metadata ({error}): train or copy it again") from error
 
 
 def read_metadata(name: str) -> BundleMetadata:
@@ -254,9 +275,9 @@ def load_bundle(name: str, backbone: str | None = None) -> tuple[PointATA, Bundl
     header, adapter = _read(path)
     metadata = _metadata(path, header)
     config, frozen = load_backbone(backbone or metadata.backbone, beside=path.parent)
-    if config != metadata.network.backbone or checksum(frozen) != header["backbone_checksum"]:
+    if config != metadata.network.backbone or checksum(frozen) != header.get("backbone_checksum"):
         raise BundleError(
-            f"{path} was trained on backbone {metadata.backbone!r} (checksum {header['backbone_checksum']}), "
+            f"{path} was trained on backbone {metadata.backbone!r} (checksum {header.get('backbone_checksum')}), "
             f"but {backbone or metadata.backbone!r} has checksum {checksum(frozen)}: use the backbone it was trained on"
         )
     with torch.device("cpu"):

@@ -37,8 +37,6 @@ class NetworkConfig:
     """The whole network: backbone, tokens, adapters and heads."""
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    points: int = 2048
-    """Points sampled from each frame."""
     groups: int = 64
     """Tokens per frame: the first `groups` of the sampled points are their centres."""
     group_size: int = 32
@@ -49,8 +47,6 @@ class NetworkConfig:
     """Bottleneck of the point-video adapters and of the spatial-context encoder."""
     context_neighbours: int = 8
     """Centres that the spatial-context encoder looks at."""
-    point_neighbours: int = 16
-    """Sampled points that describe a point's own local geometry in the semantic head."""
     features: tuple[str, ...] = ()
     """Names of the per-point input channels besides x, y, z."""
     height: bool = False
@@ -59,13 +55,10 @@ class NetworkConfig:
     """Number of classes of each task that has a head."""
 
     def __post_init__(self) -> None:
-        if not self.context_neighbours <= self.groups <= self.points:
-            raise ConfigError(
-                f"need context_neighbours ({self.context_neighbours}) <= groups ({self.groups}) "
-                f"<= points ({self.points})"
-            )
-        if not 1 <= self.group_size <= self.points:
-            raise ConfigError(f"group_size must be 1 to points ({self.points}), got {self.group_size}")
+        if not 1 <= self.context_neighbours <= self.groups:
+            raise ConfigError(f"context_neighbours must be 1 to groups ({self.groups}), got {self.context_neighbours}")
+        if self.group_size < 1:
+            raise ConfigError(f"group_size must be at least 1, got {self.group_size}")
         if self.window < 3:
             raise ConfigError(f"window must be at least 3 frames (the reach of an adapter), got {self.window}")
         unknown = set(self.heads) - set(TASKS)

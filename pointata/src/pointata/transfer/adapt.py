@@ -77,12 +77,10 @@ class Adapt(lightning.LightningModule):
         p, data = self.settings, self.trainer.datamodule  # type: ignore[attr-defined]
         config = preset(
             p.preset,
-            points=data.sampling.points,
             groups=p.groups,
             group_size=p.group_size,
             window=p.window,
             height=p.height,
-            point_neighbours=data.sampling.point_neighbours,
             heads={task: len(classes) for task, classes in data.heads.items()},
         )
         self.model = self._build(config)
@@ -219,7 +217,8 @@ class Adapt(lightning.LightningModule):
     def save(self, folder: Path, score: dict[str, float] | None = None) -> Path:
         """Write the bundle (and, where it was trained, the backbone) into a folder."""
         p, data = self.settings, self.trainer.datamodule  # type: ignore[attr-defined]
-        if p.mode == "scratch":
+        makes_backbone = p.mode in ("scratch", "full")
+        if makes_backbone:
             self.model.adopt_embedder()
         metadata = BundleMetadata(
             name=p.name,
@@ -237,7 +236,7 @@ class Adapt(lightning.LightningModule):
             },
             score=score or {},
         )
-        return save_bundle(folder, self.model, metadata)
+        return save_bundle(folder, self.model, metadata, replace_backbone=makes_backbone)
 
 
 def attention_loss(attention: Tensor, labels: Tensor, actor: int) -> Tensor:

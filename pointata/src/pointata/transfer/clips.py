@@ -101,7 +101,7 @@ class ClipDataset(Dataset[tuple[Clip, Tensor, Tensor]]):
         part = slice(start, start + self._frames)
         points, origins = recording.points[part], recording.origins[part]
         tail = slice(self._frames - self._dense, None)
-        # neighbours do not change under the augmentation, which is a similarity
+        # turning, mirroring and scaling leave the neighbours as they are; jitter is small against their distances
         near = [cpu_nearest(frame, frame, self._k)[1] for frame in points[tail]]
         if self._augmentation is not None:
             matrix = self._augmentation.draw(rng)

@@ -1,7 +1,7 @@
 """Simulated point videos with ground truth: a person in a room, and a drive along a street.
 
-Made by ray casting, with sensor noise, lost returns and real occlusion. Needs open3d:
-`pip install pointata[training]`.
+Made by ray casting, with sensor noise, lost returns and real occlusion. Needs open3d
+(`pip install open3d`; it is part of the extra `training`).
 """
 
 from pointata.data.simulator.layout import ROOM_CLASSES

@@ -32,7 +32,7 @@ def _open3d() -> ModuleType:
     except ImportError as error:
         raise ConfigError(
             f"The simulator casts its rays with open3d, which cannot be imported here ({error}): "
-            "run `pip install pointata[training]`"
+            "pip install open3d (or, in the checkout, pip install './pointata[training]')"
         ) from error
     module: ModuleType = open3d
     return module
