@@ -29,7 +29,9 @@ def generate_launch_description() -> LaunchDescription:
                 executable="replay",
                 arguments=[
                     ["sim:", scene, "?seed=", seed, "&split=test"],
-                    *("--topic", "/points", "--odometry-topic", "/odom", "--frame-id", "sensor", "--loop"),
+                    *("--topic", "/points", "--odometry-topic", "/odom", "--frame-id", "sensor"),
+                    # the pose jumps back with the scene, which the node can only know from stamps that do so, too
+                    *("--loop", "--stamps", "recorded"),
                 ],
                 output="screen",
             ),

@@ -5,8 +5,8 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
-from launch.conditions import IfCondition, LaunchConfigurationNotEquals
-from launch.substitutions import LaunchConfiguration
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
 from launch_ros.actions import Node
 
 CONFIG = Path(get_package_share_directory("ros_pointata")) / "config"
@@ -54,7 +54,7 @@ def generate_launch_description() -> LaunchDescription:
             OpaqueFunction(function=start_node),
             ExecuteProcess(
                 cmd=["ros2", "bag", "play", LaunchConfiguration("bag")],
-                condition=LaunchConfigurationNotEquals("bag", ""),
+                condition=IfCondition(NotEqualsSubstitution(LaunchConfiguration("bag"), "")),
                 output="screen",
             ),
             Node(

@@ -9,7 +9,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import PointCloud2
@@ -18,10 +18,10 @@ from pointata import UNLABELLED, ClassInfo
 from ros_pointata.cloud import decode_cloud, decode_field, has_field, stamp_to_ns
 from ros_pointata.demo.record import ActionAnswer, ScenarioRecord
 from ros_pointata.msg import ActionPrediction, ClassInfoList, StageTimings
+from ros_pointata.qos import latched_profile
 
 #: Nothing may be lost on the way to the figures.
 _STREAM = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
-_LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Recorder:
@@ -43,13 +43,13 @@ class Recorder:
         self._subscriptions = [
             listen(PointCloud2, topic, self._on_cloud, _STREAM),
             listen(ActionPrediction, f"{topic}/truth/action", self._on_true_action, _STREAM),
-            listen(ClassInfoList, f"{topic}/truth/classes", self._truth_list("classes"), _LATCHED),
-            listen(ClassInfoList, f"{topic}/truth/actions", self._truth_list("actions"), _LATCHED),
+            listen(ClassInfoList, f"{topic}/truth/classes", self._truth_list("classes"), latched_profile()),
+            listen(ClassInfoList, f"{topic}/truth/actions", self._truth_list("actions"), latched_profile()),
             listen(PointCloud2, segmentation, self._on_labels, _STREAM),
             listen(ActionPrediction, f"{target}/output/action", self._on_action, _STREAM),
             listen(StageTimings, f"{target}/debug/timings", self._on_timings, _STREAM),
-            listen(ClassInfoList, f"{segmentation}/classes", self._own_list("classes"), _LATCHED),
-            listen(ClassInfoList, f"{target}/output/action/classes", self._own_list("actions"), _LATCHED),
+            listen(ClassInfoList, f"{segmentation}/classes", self._own_list("classes"), latched_profile()),
+            listen(ClassInfoList, f"{target}/output/action/classes", self._own_list("actions"), latched_profile()),
         ]
 
     def forget_classes(self) -> None:

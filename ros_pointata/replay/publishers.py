@@ -11,18 +11,17 @@ from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import PointCloud2
-from std_msgs.msg import ColorRGBA
 
 from pointata import ClassInfo
 from pointata.data.recording import Recording
 from ros_pointata.cloud import ns_to_stamp
+from ros_pointata.qos import latched_profile
 from ros_pointata.replay.source import OutgoingFrame
 
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
 ODOM_FRAME = "odom"
 
 
@@ -117,17 +116,11 @@ class ReplayPublishers:
 
 def _latch(node: Node, topic: str, name: str, classes: Sequence[ClassInfo]) -> Any:
     """Publish a class list on a latched topic; the publisher must be kept alive."""
-    from ros_pointata.msg import ClassInfo as ClassInfoMessage
+    from ros_pointata.messages import class_list_message
     from ros_pointata.msg import ClassInfoList
 
-    publisher = node.create_publisher(ClassInfoList, topic, LATCHED)
-    message = ClassInfoList(model=name)
-    message.header.stamp = node.get_clock().now().to_msg()
-    for entry in classes:
-        red, green, blue = (channel / 255.0 for channel in entry.color)
-        color = ColorRGBA(r=red, g=green, b=blue, a=1.0)
-        message.classes.append(ClassInfoMessage(id=entry.id, name=entry.name, color=color))
-    publisher.publish(message)
+    publisher = node.create_publisher(ClassInfoList, topic, latched_profile())
+    publisher.publish(class_list_message(node.get_clock().now().to_msg(), name, classes))
     return publisher
 
 
