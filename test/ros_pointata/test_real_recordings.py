@@ -56,7 +56,7 @@ class Bench:
         if not self._diagnostics:
             return {}
         values = {entry.key: entry.value for entry in self._diagnostics[-1].status[0].values}
-        return {name: int(values.get(name, 0)) for name in ("received", *ENDS)}
+        return {name: int(values[f"frames {name}"]) for name in ("received", *ENDS)}
 
     def play(self, model: str, source: Path, *arguments: str) -> int:
         """Play a recording to the node; returns the number of frames sent, all of them accounted for."""
@@ -70,7 +70,7 @@ class Bench:
             "output.depth": 50,
             "diagnostics.period_s": 0.2,
         }
-        node = [sys.executable, "-m", "ros_pointata.node", "--ros-args"]
+        node = [sys.executable, "-c", "from ros_pointata.node import main; main()", "--ros-args"]
         node += [word for name, value in settings.items() for word in ("-p", f"{name}:={value}")]
         node += ["-r", "~/input/pointcloud:=/points", "-r", "~/input/odometry:=/odom"]
         replay = [sys.executable, "-m", "ros_pointata.replay", str(source), "--topic", "/points"]

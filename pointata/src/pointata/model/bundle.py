@@ -137,6 +137,7 @@ def _write(path: Path, kind: str, tensors: Mapping[str, Tensor], content: Mappin
     header = {"pointata": json.dumps({"format": _FORMAT, "kind": kind, **content})}
     temporary = path.with_suffix(".partial")
     save_file(dict(tensors), temporary, metadata=header)
+    temporary.chmod(0o644)  # safetensors makes files that only their owner can read
     temporary.replace(path)  # an interrupted save leaves the old bundle whole
 
 
