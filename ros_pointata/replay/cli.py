@@ -6,10 +6,10 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pointata import DataError, PointataError
-from pointata.data.recording import LAYOUTS, Recording, open_recording
+from pointata.data.recording import LAYOUTS, Recording, open_recording, option_value
 from ros_pointata.replay.pace import Pace
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("source", metavar="SOURCE", help="what to play, see below")
     add("--option", action="append", default=[], type=_key_value, metavar="KEY=VALUE",
-        help="option of the reader, as topic=/lidar/points (bags) or stride=2 (depth images); repeatable")  # fmt: skip
+        help="option of the reader, as use_odometry=false (bags) or stride=2 (depth images); repeatable")  # fmt: skip
     add("--start", type=_at_least_zero, default=0, help="number of the first frame (default 0)")
     add("--frames", type=_at_least_one, help="how many frames to play (default: all)")
     add("--loop", action="store_true", help="play again and again")
@@ -142,16 +142,11 @@ def _report(player: "Player", summary: Path | None) -> None:
         summary.write_text(json.dumps(sent.as_dict(), indent=1))
 
 
-def _key_value(text: str) -> tuple[str, Any]:
+def _key_value(text: str) -> tuple[str, bool | int | float | str]:
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    for kind in (int, float):
-        try:
-            return key, kind(value)
-        except ValueError:
-            continue
-    return key, value
+    return key, option_value(value)
 
 
 def _positive(text: str) -> float:

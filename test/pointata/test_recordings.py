@@ -1,5 +1,6 @@
 """Readers of recordings, on folders written here by the formats' definitions."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pointata import UNLABELLED, DataError
-from pointata.data.files import rigid, strictly_increasing
+from pointata.data.files import require, rigid, strictly_increasing
 from pointata.data.recording import open_recording
 from pointata.data.semantic_kitti import CLASSES
 
@@ -175,6 +176,17 @@ def test_semantic_kitti_damage_is_named(semantic_kitti: Path, file: str, corrupt
     with pytest.raises(DataError, match=words) as refusal:
         list(open_recording(semantic_kitti))
     assert Path(file).name in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "words"), [("h5py", "h5py: pip install h5py"), ("PIL.Image", "PIL: pip install pillow")]
+)
+def test_a_missing_reader_library_is_named(monkeypatch: pytest.MonkeyPatch, module: str, words: str) -> None:
+    monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
+    monkeypatch.delitem(sys.modules, "PIL.Image", raising=False)
+    with pytest.raises(DataError, match=f"Python module {words} ") as refusal:
+        require(module)
+    assert "./pointata[recordings]" in str(refusal.value)
 
 
 @pytest.fixture

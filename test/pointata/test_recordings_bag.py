@@ -1,5 +1,6 @@
 """Bags written with rosbags in both storage formats and read back."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -169,11 +170,29 @@ def test_unconnected_odometry_is_left_out_and_reported(tmp_path: Path, caplog: p
     assert "/tf_static does not connect them" in caplog.text
 
 
-def test_a_cloud_far_from_all_odometry_is_an_error(tmp_path: Path) -> None:
-    late = [(START_NS + 10**10, cloud(0, START_NS + 10**10))]
-    path = write_bag(tmp_path / "bag", "mcap", {"/points": late, "/odom": odometry_track("lidar")})
-    with pytest.raises(DataError, match="no odometry within"):
-        list(open_recording(path))
+def test_clouds_far_from_all_odometry_have_no_pose_and_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = [(START_NS + at, cloud(0, START_NS + at)) for at in (10**10, 2 * 10**10)]
+    path = write_bag(tmp_path / "bag", "mcap", {"/points": [*clouds(1), *late], "/odom": odometry_track("lidar")})
+    recording = open_recording(path)
+    assert isinstance(recording, BagRecording)
+    poses = [item.frame.T_world_sensor for item in recording]
+    np.testing.assert_allclose(poses[0], T_ODOM_BASE[0], atol=1e-9)
+    np.testing.assert_array_equal(poses[1:], [np.eye(4)] * 2)
+    assert [c.T_world_sensor is None for c in recording.clouds()] == [False, True, True]
+    (warning,) = caplog.messages
+    assert "9.700 s from the nearest odometry" in warning
+    assert "use_odometry=false" in warning
+
+
+def test_a_cloud_in_a_frame_that_nothing_ties_to_the_odometry_has_no_pose(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mixed = [*clouds(1), (START_NS + PERIOD_NS, cloud(1, START_NS + PERIOD_NS, "rear"))]
+    path = write_bag(tmp_path / "bag", "mcap", {"/points": mixed, "/odom": odometry_track("lidar")})
+    np.testing.assert_array_equal([item.frame.T_world_sensor for item in open_recording(path)][1], np.eye(4))
+    assert "a cloud in 'rear'" in caplog.text
 
 
 def test_topic_choice(tmp_path: Path) -> None:
@@ -197,14 +216,25 @@ def test_stamps_are_kept_even_where_they_jump_back_and_replaced_where_zero(tmp_p
     assert [item.frame.stamp_ns for item in open_recording(path)] == [*stamps[:3], START_NS + 3 * PERIOD_NS]
 
 
-def test_a_malformed_cloud_is_named(tmp_path: Path) -> None:
+def test_a_malformed_cloud_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     recorded = clouds()
     recorded[2][1].data = recorded[2][1].data[:-1]
-    path = write_bag(tmp_path / "bag", "mcap", {"/points": recorded})
-    frames = iter(open_recording(path))
-    next(frames), next(frames)
-    with pytest.raises(DataError, match=r"bag, topic /points, cloud at 1700000000200000000 ns: .*truncated"):
-        next(frames)
+    recording = open_recording(write_bag(tmp_path / "bag", "mcap", {"/points": recorded}))
+    assert isinstance(recording, BagRecording)
+    stamps = [START_NS + i * PERIOD_NS for i in range(4)]
+    assert [item.frame.stamp_ns for item in recording] == [stamps[0], stamps[1], stamps[3]]
+    assert recording.left_out == 1
+    assert re.search(r"bag, topic /points, cloud at 1700000000200000000 ns: .*truncated.*left out", caplog.text)
+    assert [item.frame.stamp_ns for item in recording.frames(1, 2)] == [stamps[1]]  # numbers are those in the bag
+    assert [c.stamp_ns for c in recording.clouds()] == stamps
+    assert len(list(recording.frames(0, 2))) == 2
+    assert recording.left_out == 0
+
+
+def test_clouds_that_are_all_malformed_are_an_error(tmp_path: Path) -> None:
+    recording = open_recording(write_bag(tmp_path / "bag", "mcap", {"/points": clouds()}), features=("doppler",))
+    with pytest.raises(DataError, match="doppler"):
+        list(recording)
 
 
 @pytest.mark.parametrize("storage", STORAGES)
@@ -229,9 +259,10 @@ def test_an_iteration_may_stop_early(tmp_path: Path) -> None:
 
 def test_pose_track_holds_at_its_ends_and_sorts() -> None:
     track = PoseTrack([200, 100, 200], [[2, 0, 0], [1, 0, 0], [9, 9, 9]], [[0, 0, 0, 1]] * 3, max_gap_s=1e-7)
-    assert [track.pose(at)[0, 3] for at in (50, 100, 150, 200, 250)] == [1, 1, 1.5, 2, 2]
-    with pytest.raises(DataError, match="no odometry within"):
-        track.pose(400)
+    found = [track.pose(at) for at in (50, 100, 150, 200, 250)]
+    assert [T[0, 3] for T in found if T is not None] == [1, 1, 1.5, 2, 2]
+    assert track.gap_s(400) == pytest.approx(2e-7)
+    assert track.pose(400) is None
     with pytest.raises(DataError, match="no rotation"):
         PoseTrack([0], [[0, 0, 0]], [[0, 0, 0, 0]])
 

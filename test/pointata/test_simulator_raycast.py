@@ -75,7 +75,9 @@ def test_an_empty_scene_meets_nothing() -> None:
 
 def test_missing_open3d_is_named_with_the_command_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "open3d", None)
-    with pytest.raises(ConfigError, match=r"pip install pointata\[training\]"):
+    with pytest.raises(
+        ConfigError, match=r"pip install open3d \(or, in the checkout, pip install '\./pointata\[training\]'"
+    ):
         RayScene([])
 
 

@@ -127,5 +127,8 @@ def test_bad_options_are_refused(arguments: list[str], capsys: pytest.CaptureFix
 
 
 def test_reader_options_are_typed() -> None:
-    options = build_parser().parse_args(["x", "--option", "stride=2", "--option", "topic=/a=b", "--option", "hz=1.5"])
-    assert dict(options.option) == {"stride": 2, "topic": "/a=b", "hz": 1.5}
+    given = ["stride=2", "topic=/a=b", "hz=1.5", "use_odometry=false", "poses=Yes", "split=test"]
+    options = build_parser().parse_args(["x", *(word for text in given for word in ("--option", text))])
+    expected = {"stride": 2, "topic": "/a=b", "hz": 1.5, "use_odometry": False, "poses": True, "split": "test"}
+    assert dict(options.option) == expected
+    assert [type(value) for value in dict(options.option).values()] == [int, str, float, bool, bool, str]

@@ -215,14 +215,16 @@ class BagRecording(Recording):
             return None
         T_base_sensor = self._T_base_sensor(frame_id)
         if T_base_sensor is None:
-            return self._without_pose(f"a cloud in {frame_id!r}, which /tf_static does not tie to {self._base!r}")
+            self._warn_of_missing_pose(f"a cloud in {frame_id!r}, which /tf_static does not tie to {self._base!r}")
+            return None
         T_world_base = self._track.pose(stamp_ns)
         if T_world_base is None:
             gap_s = self._track.gap_s(stamp_ns)
-            return self._without_pose(f"the cloud at {stamp_ns} ns is {gap_s:.3f} s from the nearest odometry")
+            self._warn_of_missing_pose(f"the cloud at {stamp_ns} ns is {gap_s:.3f} s from the nearest odometry")
+            return None
         return T_world_base @ T_base_sensor
 
-    def _without_pose(self, reason: str) -> None:
+    def _warn_of_missing_pose(self, reason: str) -> None:
         """Say once in the life of the recording that a cloud goes without a pose."""
         if not self._told_of_missing_pose:
             self._told_of_missing_pose = True
