@@ -2,20 +2,23 @@
 
 import threading
 from collections import Counter, deque
+from collections.abc import Collection
 
 import numpy as np
 
 #: received = inferred + dropped + skipped + rejected + failed + ignored + those under way (at most 2).
 FRAME_COUNTERS = ("received", "inferred", "dropped", "skipped", "rejected", "failed", "ignored")
 OTHER_COUNTERS = ("resets", "messages lost", "incompatible qos")
+#: Topic of the warning about the start parameters, which stands as long as the node.
+PARAMETERS = "parameters"
 
 
 class Health:
     """Counters, last reasons and standing warnings; every method may be called from any thread.
 
     Frame counters: received (every cloud), inferred (answered), dropped (overwritten while the model was busy, or
-    waiting when the node was deactivated), skipped (left out by the stride), rejected (unusable), failed (the model
-    raised), ignored (~/enable is false).
+    waiting when the node was deactivated or cleaned up), skipped (left out by the stride), rejected (unusable),
+    failed (the model raised), ignored (~/enable is false).
     """
 
     def __init__(self) -> None:
@@ -31,11 +34,6 @@ class Health:
         with self._lock:
             self._counts[counter] += by
 
-    def set_count(self, counter: str, value: int) -> None:
-        """Take over a counter that is kept elsewhere."""
-        with self._lock:
-            self._counts[counter] = value
-
     def note(self, fact: str, value: str) -> None:
         """State a fact; it stands until it is stated anew."""
         with self._lock:
@@ -48,6 +46,11 @@ class Health:
                 self._warnings[topic] = sentence
             else:
                 self._warnings.pop(topic, None)
+
+    def clear_warnings(self, keep: Collection[str] = ()) -> None:
+        """Take back every standing warning, but for the topics to keep."""
+        with self._lock:
+            self._warnings = {topic: text for topic, text in self._warnings.items() if topic in keep}
 
     def fail(self, sentence: str) -> None:
         """Set the error that keeps the node from working; empty takes it back."""

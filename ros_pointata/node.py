@@ -20,9 +20,9 @@ from pointata.memory import keep_freed_memory
 from ros_pointata.dds_profile import use_large_cloud_profile
 from ros_pointata.declaration import declare, read, refusals
 from ros_pointata.diagnostics import DiagnosticsPublisher
-from ros_pointata.health import Health
+from ros_pointata.health import PARAMETERS, Health
 from ros_pointata.model import ModelLoader, load_predictor
-from ros_pointata.qos import input_events, stream_profile
+from ros_pointata.qos import INPUT_QOS, input_events, stream_profile
 from ros_pointata.runtime import Runtime
 
 INPUT = "~/input/pointcloud"
@@ -117,6 +117,7 @@ class PointataNode(LifecycleNode):
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = None
+            self.health.warn(INPUT_QOS, "")
 
     def _report_failure(self, error: Exception) -> None:
         expected = isinstance(error, PointataError)
@@ -131,7 +132,7 @@ class PointataNode(LifecycleNode):
         if declaration.unknown:
             sentence = f"unknown parameters are ignored: {', '.join(declaration.unknown)}"
             self.get_logger().warning(sentence)
-            self.health.warn("parameters", sentence)
+            self.health.warn(PARAMETERS, sentence)
         return declaration.refused
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:

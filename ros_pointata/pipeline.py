@@ -86,7 +86,6 @@ class Pipeline:
             self._reject(error)
             return
         worker.submit(Job(cloud, layout_key(msg), received, perf_counter()))
-        self._health.set_count("dropped", worker.dropped)
 
     def process(self, job: Job) -> None:
         """Answer one cloud. On the worker thread; what it raises goes to `on_error`."""

@@ -8,6 +8,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_polic
 from ros_pointata.health import Health
 from ros_pointata.parameters import Input, Output
 
+#: Topic of the warning about publishers of the input.
+INPUT_QOS = "input qos"
+
 
 def stream_profile(stream: Input | Output) -> QoSProfile:
     """Keep-last QoS with the reliability and depth that the parameters name."""
@@ -26,7 +29,7 @@ def input_events(health: Health) -> SubscriptionEventCallbacks:
     def on_incompatible(event: Any) -> None:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
         health.count("incompatible qos", event.total_count_change)
-        health.warn("input qos", f"a publisher of the input offers an incompatible {policy}: set input.reliability")
+        health.warn(INPUT_QOS, f"a publisher of the input offers an incompatible {policy}: set input.reliability")
 
     def on_lost(event: Any) -> None:
         health.count("messages lost", event.total_count_change)

@@ -6,7 +6,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from ros_pointata.frame_picking import FramePicker
-from ros_pointata.health import Health
+from ros_pointata.health import PARAMETERS, Health
 from ros_pointata.model import ModelLoader
 from ros_pointata.motion_sources import motion_source
 from ros_pointata.parameters import Parameters
@@ -32,7 +32,9 @@ class Runtime:
         self.parameters = parameters
         self._health = health
         with ExitStack() as stack:
-            self._worker: Worker[Job] = Worker(self._process, self._on_error, name="pointata_worker")
+            self._worker: Worker[Job] = Worker(
+                self._process, self._on_error, lambda: health.count("dropped"), name="pointata_worker"
+            )
             stack.callback(self._worker.stop)
             model = self._worker.call(lambda: load_model(parameters)).result()
             motion = motion_source(node, parameters.motion)
@@ -70,11 +72,11 @@ class Runtime:
     def drain(self) -> None:
         """Drop the waiting cloud and wait for the one at hand."""
         self._worker.drain()
-        self._health.set_count("dropped", self._worker.dropped)
 
     def close(self) -> None:
-        """End the thread, then give everything else back."""
+        """End the thread, then give everything else back; the warnings were about what no longer is."""
         self._stack.close()
+        self._health.clear_warnings(keep=(PARAMETERS,))
 
     def _process(self, job: Job) -> None:
         self._pipeline.process(job)

@@ -11,13 +11,12 @@ R = TypeVar("R")
 
 
 class LatestSlot(Generic[T]):
-    """Holds at most one item, the newest; an item that was not taken in time is overwritten and counted.
+    """Holds at most one item, the newest; an item that was not taken in time is overwritten.
 
     Not locked: `Worker` guards it.
     """
 
     def __init__(self) -> None:
-        self.dropped = 0
         self._items: list[T] = []
 
     def __len__(self) -> int:
@@ -38,10 +37,9 @@ class LatestSlot(Generic[T]):
         return self._items.pop()
 
     def clear(self) -> bool:
-        """Drop the waiting item, counted; False where there was none."""
+        """Drop the waiting item; False where there was none."""
         waiting = bool(self._items)
         self._items.clear()
-        self.dropped += waiting
         return waiting
 
 
@@ -51,12 +49,20 @@ class Worker(Generic[T]):
     Args:
         handle: called on the worker thread with each item taken from the slot.
         on_error: called on the worker thread with whatever `handle` raised; the thread lives on.
+        on_drop: called once for each item that is overwritten or cleared before it could be handled; must be quick.
         name: of the thread.
     """
 
-    def __init__(self, handle: Callable[[T], None], on_error: Callable[[Exception], None], name: str = "worker"):
+    def __init__(
+        self,
+        handle: Callable[[T], None],
+        on_error: Callable[[Exception], None],
+        on_drop: Callable[[], None],
+        name: str = "worker",
+    ) -> None:
         self._handle = handle
         self._on_error = on_error
+        self._on_drop = on_drop
         self._slot: LatestSlot[T] = LatestSlot()
         self._calls: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
@@ -64,17 +70,12 @@ class Worker(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    @property
-    def dropped(self) -> int:
-        """Items that were overwritten or cleared before they could be handled."""
-        return self._slot.dropped
-
     def submit(self, item: T) -> None:
-        """Hand over an item; it replaces one that is still waiting. Returns at once; ignored once stopped."""
+        """Hand over an item; it replaces one that is still waiting. Returns at once; dropped once stopped."""
         with self._changed:
-            if not self._stopping:
-                self._slot.put(item)
-                self._changed.notify()
+            if self._stopping or self._slot.put(item):
+                self._on_drop()
+            self._changed.notify()
 
     def call(self, function: Callable[[], R]) -> "Future[R]":
         """Run `function` on the worker thread before the next item; its result or exception is in the future.
@@ -100,17 +101,21 @@ class Worker(Generic[T]):
     def drain(self) -> None:
         """Drop the waiting item and return once the thread has finished with the one at hand and all calls."""
         with self._changed:
-            self._slot.clear()
+            self._clear()
         self.call(lambda: None).result()
 
     def stop(self, timeout_s: float | None = None) -> bool:
         """Drop the waiting item, finish the calls made so far, end the thread; True where it ended in time."""
         with self._changed:
             self._stopping = True
-            self._slot.clear()
+            self._clear()
             self._changed.notify()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def _clear(self) -> None:
+        if self._slot.clear():
+            self._on_drop()
 
     def _run(self) -> None:
         while (job := self._next()) is not None:

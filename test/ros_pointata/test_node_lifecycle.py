@@ -204,6 +204,23 @@ def test_enable_false_ignores_clouds_and_says_so(running: Harness) -> None:
     running.publish(cloud(2 * STEP, some_points()), answered=1)
 
 
+def test_a_second_life_counts_on_and_starts_without_warnings(running: Harness) -> None:
+    running.model.delay_s = 0.3
+    for number in range(4):  # the first is at hand while the others overwrite each other
+        running.publish(cloud(number * STEP, some_points()))
+    first = running.settled(4)
+    assert first["dropped"] > 0
+    assert running.call(SetBool, "enable", SetBool.Request(data=False)).success
+    running.diagnosis("clouds are ignored")
+    assert running.change_state("deactivate")
+    assert running.change_state("cleanup")
+    assert running.node.health.warnings() == []
+    running.model.delay_s = 0.0
+    running.start()
+    running.publish(cloud(SECOND, some_points()))
+    assert running.settled(5) == first | {"received": 5, "inferred": first["inferred"] + 1, "resets": 1}
+
+
 def test_services_say_that_no_model_is_loaded(idle: Harness) -> None:
     for kind, name in ((Trigger, "reset"), (SetBool, "enable")):
         response = idle.call(kind, name, kind.Request())

@@ -12,6 +12,7 @@ class Gate:
 
     def __init__(self) -> None:
         self.items: list[object] = []
+        self.dropped = 0
         self.threads: set[int] = set()
         self.entered = threading.Event()
         self.open = threading.Event()
@@ -22,6 +23,9 @@ class Gate:
         self.entered.set()
         assert self.open.wait(5)
 
+    def drop(self) -> None:
+        self.dropped += 1
+
 
 def _ignore(error: Exception) -> None:
     raise AssertionError("no error was expected") from error
@@ -30,14 +34,14 @@ def _ignore(error: Exception) -> None:
 def test_slot_keeps_the_newest_and_counts_the_others() -> None:
     slot: LatestSlot[int] = LatestSlot()
     assert [slot.put(item) for item in (1, 2, 3)] == [False, True, True]
-    assert (slot.take(), slot.dropped, len(slot)) == (3, 2, 0)
+    assert (slot.take(), len(slot)) == (3, 0)
     with pytest.raises(IndexError):
         slot.take()
 
 
 def test_a_busy_worker_drops_all_but_the_newest() -> None:
     gate = Gate()
-    worker = Worker(gate, _ignore)
+    worker = Worker(gate, _ignore, gate.drop)
     worker.submit(0)
     assert gate.entered.wait(5)
     for item in range(1, 10):
@@ -47,27 +51,40 @@ def test_a_busy_worker_drops_all_but_the_newest() -> None:
     while len(gate.items) < 2:  # the call came before item 9
         worker.call(lambda: None).result(5)
     assert gate.items == [0, 9]
-    assert worker.dropped == 8
+    assert gate.dropped == 8
     assert worker.stop(5)
 
 
 def test_drain_counts_the_waiting_item_and_waits_for_the_one_at_hand() -> None:
     gate = Gate()
-    worker = Worker(gate, _ignore)
+    worker = Worker(gate, _ignore, gate.drop)
     worker.submit("at hand")
     assert gate.entered.wait(5)
     worker.submit("waiting")
     threading.Timer(0.05, gate.open.set).start()
     worker.drain()
     assert gate.items == ["at hand"]
-    assert worker.dropped == 1
+    assert gate.dropped == 1
     assert worker.stop(5)
+
+
+def test_items_that_stop_clears_or_that_come_later_are_counted() -> None:
+    gate = Gate()
+    worker = Worker(gate, _ignore, gate.drop)
+    worker.submit("at hand")
+    assert gate.entered.wait(5)
+    worker.submit("waiting")
+    threading.Timer(0.05, gate.open.set).start()
+    assert worker.stop(5)
+    assert (gate.items, gate.dropped) == (["at hand"], 1)
+    worker.submit("late")
+    assert (gate.items, gate.dropped) == (["at hand"], 2)
 
 
 def test_calls_run_on_the_same_thread_and_hand_back_results_and_errors() -> None:
     gate = Gate()
     gate.open.set()
-    worker = Worker(gate, _ignore)
+    worker = Worker(gate, _ignore, gate.drop)
     worker.submit(1)
     ident = worker.call(threading.get_ident).result(5)
     while not gate.items:
@@ -89,7 +106,7 @@ def test_an_error_in_the_handler_is_reported_and_the_thread_lives_on() -> None:
         if item == 0:
             raise ValueError("item 0")
 
-    worker = Worker(handle, errors.append)
+    worker = Worker(handle, errors.append, lambda: None)
     worker.submit(0)
     while not errors:
         worker.call(lambda: None).result(5)
@@ -103,7 +120,7 @@ def test_an_error_in_the_handler_is_reported_and_the_thread_lives_on() -> None:
 def test_an_idle_worker_uses_no_cpu() -> None:
     import time
 
-    worker: Worker[int] = Worker(lambda item: None, _ignore)
+    worker: Worker[int] = Worker(lambda item: None, _ignore, lambda: None)
     before = time.process_time()
     time.sleep(0.5)
     assert time.process_time() - before < 0.1
