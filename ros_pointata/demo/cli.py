@@ -106,8 +106,8 @@ def _report(summary: dict[str, Any], out: Path, seconds: float) -> None:
 
     latency = summary["latency_ms"]
     print(
-        f"\nframes     {summary['frames_sent']} sent, {summary['frames_inferred']} inferred, "
-        f"{summary['frames_dropped']} dropped\n"
+        f"\nframes     {summary['frames_sent']} sent, {summary['frames_received']} received, "
+        f"{summary['frames_inferred']} inferred, {summary['frames_dropped']} dropped\n"
         f"action     accuracy {shown(summary['action_accuracy'])} (newest frame), "
         f"{shown(summary['action_accuracy_window'])} (majority of the window)\n"
         f"points     mIoU {shown(summary['segmentation_miou'])}\n"

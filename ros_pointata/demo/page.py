@@ -32,7 +32,7 @@ def render(played: Sequence[Played], scores: Sequence[ScenarioScore], summary: d
     for part, figures in zip(played, scores, strict=True):
         _scenario_sections(page, part, figures)
     _latency_section(page, scores)
-    page.section("What was run", facts_table(_facts(played, rate)))
+    page.section("What was run", facts_table([*_frame_facts(scores), *_facts(played, rate)]))
     return page.render()
 
 
@@ -138,6 +138,17 @@ def _latency_section(page: Page, scores: Sequence[ScenarioScore]) -> None:
         "From the moment the replay publishes a cloud to the arrival of its last answer at a subscriber in a third "
         "process, by DDS time stamps on one machine. Simulator, node and recorder share the cores.",
     )
+
+
+def _frame_facts(scores: Sequence[ScenarioScore]) -> list[tuple[str, str]]:
+    return [
+        (
+            f"{part.name}, frames",
+            f"{part.sent} sent by the replay, {part.received} received by the node ({part.lost} lost between them), "
+            f"{part.overwritten} overwritten by a newer one while the model was busy, {part.inferred} answered",
+        )
+        for part in scores
+    ]
 
 
 def _facts(played: Sequence[Played], rate: float) -> list[tuple[str, str]]:

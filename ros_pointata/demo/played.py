@@ -34,6 +34,9 @@ def problems(played: Sequence[Played]) -> list[str]:
         answered = [key for key, frame in record.frames.items() if frame.answered_ns is not None]
         if len(sent) != part.scenario.frame_count:
             found.append(f"{name}: {len(sent)} frames were sent instead of {part.scenario.frame_count}")
+        received = record.node_counts["received"]
+        if received != len(sent):
+            found.append(f"{name}: {len(sent)} frames were sent, but {received} reached the node")
         if not answered:
             found.append(f"{name}: the node answered none of the {len(sent)} frames")
         strangers = set(answered) - set(sent)
@@ -42,4 +45,7 @@ def problems(played: Sequence[Played]) -> list[str]:
         unseen = sum(record.frames[key].published_ns is None for key in answered)
         if unseen:
             found.append(f"{name}: {unseen} answered clouds did not reach the recorder, so their truth is missing")
+        unlabelled = sum(frame.action is not None and frame.labelled is None for frame in record.frames.values())
+        if record.classes and unlabelled:
+            found.append(f"{name}: {unlabelled} answered frames have an action, but no labelled cloud")
     return found

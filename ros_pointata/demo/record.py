@@ -1,5 +1,6 @@
 """What was sent and what the node answered, matched by stamp. Imports no ROS."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -99,6 +100,8 @@ class ScenarioRecord:
         sent: stamps that the replay says it has sent, scene by scene.
         segmentation: points of all matched clouds.
         pictures: clouds kept for the page.
+        node_counts: frames by the node's own counters over the scenario: "received", "inferred", "dropped" (overwritten
+            by a newer one), ...
         faults: what must not happen, as sentences.
     """
 
@@ -110,6 +113,7 @@ class ScenarioRecord:
         self.sent: list[list[int]] = []
         self.segmentation: ConfusionMatrix | None = None
         self.pictures: list[Picture] = []
+        self.node_counts: Counter[str] = Counter()
         self.faults: list[str] = []
         self.play = 0
         self._picture_stride = picture_stride

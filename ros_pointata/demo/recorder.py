@@ -1,12 +1,14 @@
 """Listens to the replay and to the node, and fills a ScenarioRecord."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -17,6 +19,7 @@ from sensor_msgs.msg import PointCloud2
 from pointata import UNLABELLED, ClassInfo
 from ros_pointata.cloud import decode_cloud, decode_field, has_field, stamp_to_ns
 from ros_pointata.demo.record import ActionAnswer, ScenarioRecord
+from ros_pointata.health import FRAME_COUNTERS
 from ros_pointata.msg import ActionPrediction, ClassInfoList, StageTimings
 from ros_pointata.qos import latched_profile
 
@@ -36,6 +39,8 @@ class Recorder:
     def __init__(self, node: Node, target: str, topic: str) -> None:
         self._lock = threading.Lock()
         self._record: ScenarioRecord | None = None
+        self._status = f"{target[1:]}: inference"
+        self._counts: Counter[str] | None = None
         self._bundles: dict[str, str] = {}
         self._lists: dict[str, tuple[ClassInfo, ...]] = {}
         segmentation = f"{target}/output/pointcloud/segmentation"
@@ -47,6 +52,7 @@ class Recorder:
             listen(ClassInfoList, f"{topic}/truth/actions", self._truth_list("actions"), latched_profile()),
             listen(PointCloud2, segmentation, self._on_labels, _STREAM),
             listen(ActionPrediction, f"{target}/output/action", self._on_action, _STREAM),
+            listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, _STREAM),
             listen(StageTimings, f"{target}/debug/timings", self._on_timings, _STREAM),
             listen(ClassInfoList, f"{segmentation}/classes", self._own_list("classes"), latched_profile()),
             listen(ClassInfoList, f"{target}/output/action/classes", self._own_list("actions"), latched_profile()),
@@ -63,6 +69,16 @@ class Recorder:
         """Bundle whose "classes" or "actions" the node has latched; None where it has not, or not yet."""
         with self._lock:
             return self._bundles.get(kind)
+
+    def forget_counts(self) -> None:
+        """Only what the node counts from now on is of interest."""
+        with self._lock:
+            self._counts = None
+
+    def counts(self) -> Counter[str] | None:
+        """Frames by the node's own counters since its start; None before the first diagnostics."""
+        with self._lock:
+            return self._counts
 
     def start(self, record: ScenarioRecord) -> None:
         """Fill this record from now on, beginning with the node's class lists."""
@@ -115,6 +131,13 @@ class Recorder:
             if self._record is not None:
                 timings = dict(zip(msg.stages, map(float, msg.milliseconds), strict=True))
                 self._record.add_timings(stamp_to_ns(msg.header.stamp), timings)
+
+    def _on_diagnostics(self, msg: DiagnosticArray, _: Any) -> None:
+        for status in msg.status:
+            if status.name == self._status:
+                values = {entry.key: entry.value for entry in status.values}
+                with self._lock:
+                    self._counts = Counter({name: int(values[f"frames {name}"]) for name in FRAME_COUNTERS})
 
     def _own_list(self, kind: str) -> Callable[[ClassInfoList, Any], None]:
         def keep(msg: ClassInfoList, _: Any) -> None:

@@ -19,6 +19,8 @@ class ScenarioScore:
 
     Attributes:
         sent, inferred: frames that the replay sent, and those of them that the node answered.
+        received, overwritten: by the node's own counters, frames that reached it, and those of them that gave way to a
+            newer one while the model was busy.
         latencies_ms: publish to last answer of each sent frame in order; NaN where not answered.
         stages_ms: p50 and p99 by stage of the node.
         segmentation: points; None where the model labels none.
@@ -29,6 +31,8 @@ class ScenarioScore:
     name: str
     sent: int
     inferred: int
+    received: int
+    overwritten: int
     latencies_ms: tuple[float, ...]
     stages_ms: Mapping[str, Mapping[str, float]]
     segmentation: ConfusionMatrix | None
@@ -41,6 +45,11 @@ class ScenarioScore:
         return self.sent - self.inferred
 
     @property
+    def lost(self) -> int:
+        """Sent frames that did not reach the node."""
+        return self.sent - self.received
+
+    @property
     def latency_ms(self) -> dict[str, float]:
         """p50 and p99 of the answered frames."""
         return percentiles([value for value in self.latencies_ms if math.isfinite(value)])
@@ -50,6 +59,9 @@ class ScenarioScore:
         points, action = self.segmentation, self.action
         return {
             "frames_sent": self.sent,
+            "frames_received": self.received,
+            "frames_lost": self.lost,
+            "frames_overwritten": self.overwritten,
             "frames_inferred": self.inferred,
             "frames_dropped": self.dropped,
             "action_accuracy": None if action is None else finite(accuracy(action)),
@@ -87,6 +99,8 @@ def score(record: ScenarioRecord, min_frames: int) -> ScenarioScore:
         name=record.name,
         sent=len(sent),
         inferred=len(inferred),
+        received=record.node_counts["received"],
+        overwritten=record.node_counts["dropped"],
         latencies_ms=tuple(frame.latency_ms for frame in sent),
         stages_ms=_stages(inferred),
         segmentation=record.segmentation if record.classes else None,
@@ -101,6 +115,9 @@ def summarise(scores: Sequence[ScenarioScore]) -> dict[str, Any]:
     actions = [part for part in scores if part.action is not None and part.action.total]
     return {
         "frames_sent": sum(part.sent for part in scores),
+        "frames_received": sum(part.received for part in scores),
+        "frames_lost": sum(part.lost for part in scores),
+        "frames_overwritten": sum(part.overwritten for part in scores),
         "frames_inferred": sum(part.inferred for part in scores),
         "frames_dropped": sum(part.dropped for part in scores),
         "action_accuracy": _pooled_accuracy([part.action for part in actions]),

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,14 +16,17 @@ from ros_pointata.demo.process import ChildProcess, DemoError
 from ros_pointata.demo.record import ScenarioRecord
 from ros_pointata.demo.recorder import Recorder, Spinner
 from ros_pointata.demo.scenario import Scenario
+from ros_pointata.health import FRAME_COUNTERS
 
 NODE = "/pointata"
 CLOUDS, ODOMETRY = "/points", "/odom"
 #: Shipped defaults, apart from these: no cloud may be lost between the processes, which a best-effort input allows.
-NODE_PARAMETERS = {"autostart": "false", "input.reliability": "reliable", "output.depth": "50"}
+NODE_PARAMETERS = {"autostart": "false", "input.reliability": "reliable", "input.depth": "50", "output.depth": "50"}
 _NODE_MAIN = "import sys; from ros_pointata.node import main; sys.exit(main())"
 _PICTURES = 6
 _DRAIN_S = 5.0
+#: Frame counters at which a frame ends.
+_ENDS = tuple(name for name in FRAME_COUNTERS if name != "received")
 
 
 class Session:
@@ -70,6 +74,7 @@ class Session:
             DemoError: a process died, or the node could not be set up.
         """
         self._set_up(scenario)
+        before = self._fresh_counts()
         stride = max(1, scenario.frame_count // _PICTURES)
         record = ScenarioRecord(scenario.name, picture_stride=min(stride, max(1, scenario.frames // 2)))
         self._recorder.start(record)
@@ -78,6 +83,7 @@ class Session:
             with self._recorder.locked():
                 record.begin_play(number)
             late += self._play_scene(scenario, number, seed, record)
+        record.node_counts = self._final_counts(before, len(record.sent_frames))
         self._recorder.stop()
         min_frames = int(self._control.parameter("window.min_frames") or 1)
         return Played(scenario, record, min_frames, late)
@@ -108,6 +114,20 @@ class Session:
                    f"{NODE} latched no class list although it is active")  # fmt: skip
         time.sleep(0.3)  # the other list, where there are two, was sent at the same moment
         self._display.say(f"{scenario.name}: {scenario.model} is active after {time.monotonic() - began:.1f} s")
+
+    def _fresh_counts(self) -> Counter[str]:
+        self._recorder.forget_counts()
+        self._wait(lambda: self._recorder.counts() is not None, 10.0, f"{NODE} publishes no diagnostics")
+        return self._recorder.counts() or Counter()
+
+    def _final_counts(self, before: Counter[str], sent: int) -> Counter[str]:
+        """What the node counted since `before`, as soon as every frame is accounted for, else after a while."""
+        end = time.monotonic() + _DRAIN_S
+        while True:
+            counted = self._fresh_counts() - before
+            settled = counted["received"] == sum(counted[name] for name in _ENDS) == sent
+            if settled or time.monotonic() > end:
+                return counted
 
     def _play_scene(self, scenario: Scenario, number: int, seed: int, record: ScenarioRecord) -> int:
         """Replay one scene to its end and wait for the last answer; returns the number of late frames.

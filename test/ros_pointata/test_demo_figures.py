@@ -41,7 +41,8 @@ def fill(record: ScenarioRecord, stamp: int, predicted: list[int], said: ActionA
     record.add_labels(stamp, stamp + 9 * MS, XYZ, np.array(predicted, np.uint8))
 
 
-def played(record: ScenarioRecord, frames: int) -> Played:
+def played(record: ScenarioRecord, frames: int, received: int | None = None) -> Played:
+    record.node_counts["received"] = len(record.sent_frames) if received is None else received
     return Played(Scenario(record.name, "m", "none", (100,), frames), record, min_frames=2, late_frames=0)
 
 
@@ -56,8 +57,12 @@ def test_figures_of_a_hand_case() -> None:
     record.add_timings(200, {"decode": 1.0, "model": 4.0})
     record.end_play([100, 200, 300, 400, 500])
 
+    record.node_counts.update(received=5, inferred=4, dropped=1)
     part = score(record, min_frames=2)
     summary = summarise([part])
+    for figures in (summary, summary["room"]):
+        counts = [figures[f"frames_{name}"] for name in ("received", "lost", "overwritten")]
+        assert counts == [5, 0, 1]
     assert (summary["frames_sent"], summary["frames_inferred"], summary["frames_dropped"]) == (5, 4, 1)
     assert summary["action_accuracy"] == pytest.approx(1 / 3)
     assert summary["action_accuracy_window"] == pytest.approx(2 / 3)
@@ -147,6 +152,20 @@ def test_incomplete_runs_are_told() -> None:
     told = problems([played(strange, 1)])
     assert any("stamp that was never sent" in sentence for sentence in told)
     assert any("did not reach the recorder" in sentence for sentence in told)
+
+
+def test_frames_lost_before_the_node_and_labels_lost_after_it_are_told() -> None:
+    record = new_record()
+    fill(record, 100, [0, 1, 255, 1], answer(0, 5), 0)
+    record.add_cloud(200, 200, "lidar", XYZ, TRUTH)
+    record.add_action(200, 300, answer(0, 5))
+    record.add_cloud(300, 300, "lidar", XYZ, TRUTH)
+    record.end_play([100, 200, 300])
+    assert problems([played(record, 3, received=2)]) == [
+        "room: 3 frames were sent, but 2 reached the node",
+        "room: 1 answered frames have an action, but no labelled cloud",
+    ]
+    assert score(record, 1).lost == 1
 
 
 @pytest.mark.parametrize(

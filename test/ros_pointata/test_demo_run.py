@@ -60,7 +60,9 @@ def test_room_and_street_are_answered_and_told(tmp_path: Path, models: list[str]
     assert 0 < summary["frames_inferred"] == summary["frames_sent"] - summary["frames_dropped"]
     for part in ("room", "street"):
         section = summary[part]
-        assert section["frames_sent"] == FRAMES
+        assert section["frames_sent"] == section["frames_received"] == FRAMES
+        assert section["frames_lost"] == 0
+        assert section["frames_inferred"] + section["frames_overwritten"] == FRAMES
         assert 0 < section["latency_ms"]["p50"] <= section["latency_ms"]["p99"]
         assert section["stages_ms"]["total"]["p50"] <= section["latency_ms"]["p50"]
         assert sum(section["per_class_points"].values()) > 10_000 * section["frames_inferred"]
