@@ -1,0 +1,199 @@
+"""Training: clips, the cache of sampled recordings, and what each mode changes in the bundle it writes."""
+
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import pdist
+
+from pointata.cli import main
+from pointata.model.bundle import load_bundle
+from pointata.model.trainable import adapter_state, backbone_state
+from pointata.sampling import SamplingConfig
+from pointata.transfer.cache import SampledRecording, cached_recordings, load_recording
+from pointata.transfer.clips import Augmentation, ClipDataset, collate
+
+
+def recording(seed: int, frames: int = 9, points: int = 40) -> SampledRecording:
+    """Random points; labels and actions tell the frame that they belong to."""
+    rng = np.random.default_rng(seed)
+    return SampledRecording(
+        points=rng.normal(size=(frames, points, 3)).astype(np.float32),
+        labels=np.repeat(np.arange(frames, dtype=np.uint8)[:, None], points, axis=1),
+        actions=100 * seed + np.arange(frames),
+        origins=rng.normal(size=(frames, 3)),
+        stamps=np.arange(frames, dtype=np.float64) / 10,
+    )
+
+
+def test_fixed_clips_walk_through_the_recordings() -> None:
+    recordings = [recording(1), recording(2, frames=6)]
+    clips = ClipDataset(recordings, frames=4, dense=2, point_neighbours=3)
+    starts = [(0, 0), (0, 2), (0, 4), (1, 0), (1, 2)]
+    assert len(clips) == len(starts)
+    for item, (number, start) in enumerate(starts):
+        clip, labels, actions = clips[item]
+        source, part = recordings[number], slice(start, start + 4)
+        np.testing.assert_array_equal(clip.points, source.points[part])
+        np.testing.assert_array_equal(labels, source.labels[part])
+        np.testing.assert_array_equal(actions, source.actions[part])
+        np.testing.assert_allclose(clip.origins, source.origins[part] - source.origins[start])
+        np.testing.assert_allclose(clip.stamps, [0, 0.1, 0.2, 0.3], atol=1e-12)
+        assert clip.neighbours is not None
+        for frame, near in zip(source.points[part][-2:], clip.neighbours, strict=True):
+            distance = np.linalg.norm(frame[:, None] - frame[None], axis=-1)
+            np.testing.assert_array_equal(near, np.argsort(distance, axis=1)[:, :3])
+    batch = collate([clips[0], clips[3]])
+    assert batch.labels.shape == (2, 4, 40)
+    assert batch.actions[:, 0].tolist() == [100, 200]
+
+
+def test_augmented_clips_keep_shape_truth_and_neighbours() -> None:
+    recordings = [recording(1), recording(2)]
+    torch.manual_seed(0)
+    clips = ClipDataset(recordings, 4, 1, 3, Augmentation(scale=0.2), clips_per_epoch=12)
+    plain = ClipDataset(recordings, 4, 1, 3)
+    assert len(clips) == 12
+    scales, drawn = [], set()
+    for item in range(12):
+        clip, labels, actions = clips[item]
+        number, start = divmod(int(actions[0]), 100)
+        drawn.add((number, start))
+        source, part = recordings[number - 1], slice(start, start + 4)
+        np.testing.assert_array_equal(actions, source.actions[part])
+        np.testing.assert_array_equal(labels, source.labels[part])
+        # points in the world, all frames together: a similarity stretches all of their distances alike
+        before = (source.points[part] + source.origins[part][:, None]).reshape(-1, 3)
+        after = (clip.points.numpy() + clip.origins.numpy()[:, None]).reshape(-1, 3)
+        ratio = pdist(after) / pdist(before)
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
+        scales.append(ratio[0])
+        if start in (0, 2, 4):
+            fixed = plain[(number - 1) * 3 + start // 2][0].neighbours
+            assert torch.equal(torch.as_tensor(clip.neighbours), torch.as_tensor(fixed))
+    assert min(scales) >= 0.799
+    assert max(scales) <= 1.201
+    assert np.ptp(scales) > 0.05
+    assert len(drawn) > 3
+
+
+#: A module of its own, because the processes that sample must be able to import it.
+SOURCE = '''
+import numpy as np
+from pointata import Frame, LabelledFrame
+
+def synthetic(seed, log):
+    """Four frames; notes in a file that it was opened."""
+    with open(log, "a") as file:
+        file.write(f"{seed}\\n")
+    rng = np.random.default_rng(seed)
+    for index in range(4):
+        points = rng.normal(size=(50, 3))
+        labels = (points[:, 2] > 0).astype(np.uint8)
+        yield LabelledFrame(Frame.from_points(points, stamp_ns=10**9 + index * 10**8), labels, index)
+'''
+
+
+def test_recordings_are_sampled_once_for_each_sampling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "synthetic_source.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    synthetic = import_module("synthetic_source").synthetic
+    log, folder = tmp_path / "opened", tmp_path / "cache"
+    sources = [partial(synthetic, seed, str(log)) for seed in (0, 1)]
+    sampling = SamplingConfig(points=16, scale_m=2.0, point_neighbours=0)
+    told: list[tuple[int, int]] = []
+    paths = cached_recordings(folder, sources, sampling, 1, lambda *of: told.append(of))
+    assert told == [(1, 2), (2, 2)]
+    assert cached_recordings(folder, sources, sampling, 1) == paths
+    assert log.read_text().split() == ["0", "1"]
+    first = load_recording(paths[0])
+    assert first.points.shape == (4, 16, 3)
+    np.testing.assert_array_equal(first.labels, first.points[..., 2] > 0)  # labels follow their points
+    assert first.actions.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(first.stamps, [0, 0.1, 0.2, 0.3], atol=1e-6)
+    others = cached_recordings(folder, sources[:1], replace(sampling, points=8), 1)
+    assert not set(others) & set(paths)
+    assert load_recording(others[0]).points.shape == (4, 8, 3)
+    assert len(list(folder.iterdir())) == 3
+
+
+def arguments(folder: Path, name: str, backbone: str, mode: str) -> list[str]:
+    """A run of `pointata adapt` as small as it gets."""
+    given = {
+        "out": folder / "bundles",
+        "model.settings.name": name, "model.settings.backbone": backbone, "model.settings.mode": mode,
+        "model.settings.groups": 16, "model.settings.group_size": 8, "model.settings.window": 4,
+        "model.settings.settle_frames": 1,
+        "data.scene": "room", "data.recordings": 2, "data.validation_recordings": 1, "data.recording_frames": 8,
+        "data.clip_frames": 4, "data.dense_frames": 1, "data.clips_per_epoch": 4, "data.batch_size": 2,
+        "data.workers": 0, "data.cache": folder / "cache",
+        "data.sampling.points": 64, "data.sampling.point_neighbours": 4, "data.sampling.scale_m": 2.0,
+        "trainer.max_epochs": 1, "trainer.accelerator": "cpu", "trainer.logger": "false",
+        "trainer.enable_progress_bar": "false", "trainer.enable_checkpointing": "false",
+        "trainer.default_root_dir": folder,
+    }  # fmt: skip
+    return ["adapt", *(f"--{key}={value}" for key, value in given.items())]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a network was trained from scratch."""
+    for module in ("lightning", "jsonargparse", "torchmetrics", "open3d"):
+        pytest.importorskip(module, reason=f"training on the simulator needs {module} (pip install {module})")
+    folder = tmp_path_factory.mktemp("training")
+    assert main(arguments(folder, "first", "trunk", "scratch")) == 0
+    return folder
+
+
+def test_a_run_from_scratch_writes_a_bundle_that_loads(trained: Path) -> None:
+    model, metadata = load_bundle(str(trained / "bundles" / "first.safetensors"))
+    assert (metadata.name, metadata.backbone, metadata.window_frames) == ("first", "trunk", 4)
+    assert metadata.training["steps"] == 2
+    assert set(metadata.heads) == {"action", "segments", "semantic"}
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+
+
+@pytest.mark.parametrize("mode", ["adapters", "linear_probe"])
+def test_only_what_the_mode_trains_moves(trained: Path, mode: str) -> None:
+    trunk = trained / "bundles" / "trunk.safetensors"
+    before = trunk.read_bytes()
+    runs = []
+    for rate in ("1e-3", "1e-2"):  # equal seeds, so that only what is trained comes out different
+        name = f"{mode}_{rate}"
+        assert main([*arguments(trained, name, str(trunk), mode), f"--model.settings.learning_rate={rate}"]) == 0
+        runs.append(load_bundle(str(trained / "bundles" / f"{name}.safetensors"))[0])
+    assert trunk.read_bytes() == before
+    first, _ = load_bundle(str(trained / "bundles" / "first.safetensors"))
+    frozen = backbone_state(first)
+    assert all(torch.equal(value, frozen[name]) for run in runs for name, value in backbone_state(run).items())
+    slow, fast = map(adapter_state, runs)
+    moved = {name.partition(".")[0] for name in slow if not torch.equal(slow[name], fast[name])}
+    assert moved == ({"heads"} if mode == "linear_probe" else {"embedder", "adapters", "context", "heads"})
+
+
+def test_a_run_may_be_repeated_into_the_same_folder(trained: Path) -> None:
+    folder = trained / "again"
+    for _ in range(2):
+        given = [*arguments(trained, "one", "its_trunk", "scratch"), f"--out={folder}"]
+        assert main(given) == 0
+        load_bundle(str(folder / "one.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("--data.clip_frames=9", "clip_frames (9) <= recording_frames (8)"),
+        ("--model.settings.mode=adapters", "no bundle"),
+    ],
+)
+def test_a_run_that_cannot_be_is_a_sentence_and_exit_code_1(
+    trained: Path, capsys: pytest.CaptureFixture[str], change: str, words: str
+) -> None:
+    assert main([*arguments(trained, "none", "no_such_backbone", "scratch"), change]) == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
