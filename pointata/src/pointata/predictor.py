@@ -156,7 +156,7 @@ class Predictor:
         self._stamps.append(frame.stamp_ns)
         with watch.stage("model"):
             scores = self._infer(sampled)
-        action = self._decide(scores["action"]) if "action" in scores else None
+        action = self._decide(self._opinion(scores)) if "action" in scores else None
         segments = self._segment(frame.stamp_ns, scores["segments"]) if "segments" in scores else None
         semantic = None
         if "semantic" in scores:
@@ -191,6 +191,13 @@ class Predictor:
         with torch.inference_mode():
             logits, self._state = self._model.step(clip.to(self.device), self._state)
             return {task: value[0, 0].softmax(-1).cpu().numpy() for task, value in logits.items()}
+
+    def _opinion(self, scores: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Action scores: of the window; with a segments head of the same classes, the mean with the stream's opinion."""
+        heads = self.metadata.heads
+        if heads["action"] == heads.get("segments"):
+            return (scores["action"] + scores["segments"]) / 2
+        return scores["action"]
 
     def _decide(self, scores: NDArray[np.float32]) -> ActionResult:
         class_id, confident = self._action.update(scores)
