@@ -193,7 +193,7 @@ class Predictor:
             return {task: value[0, 0].softmax(-1).cpu().numpy() for task, value in logits.items()}
 
     def _opinion(self, scores: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Action scores: of the window; with a segments head of the same classes, the mean with the stream's opinion."""
+        """Action scores of the window; where a segments head has the same classes, their mean with its scores."""
         heads = self.metadata.heads
         if heads["action"] == heads.get("segments"):
             return (scores["action"] + scores["segments"]) / 2
