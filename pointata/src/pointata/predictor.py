@@ -196,7 +196,8 @@ class Predictor:
         """Action scores of the window; where a segments head has the same classes, their mean with its scores."""
         heads = self.metadata.heads
         if heads["action"] == heads.get("segments"):
-            return (scores["action"] + scores["segments"]) / 2
+            mean: NDArray[np.float32] = np.mean([scores["action"], scores["segments"]], axis=0, dtype=np.float32)
+            return mean
         return scores["action"]
 
     def _decide(self, scores: NDArray[np.float32]) -> ActionResult:
