@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointata import PointataError
+from ros_pointata.arguments import at_least_one, positive
 from ros_pointata.demo.process import Interrupts, isolated_environment
 from ros_pointata.demo.scenario import MODELS, ROOM_FRAMES, ROOM_SEEDS, STREET_FRAMES, STREET_SEEDS, scenarios
 
@@ -53,11 +54,11 @@ def build_parser() -> argparse.ArgumentParser:
     rooms, streets = (",".join(map(str, seeds)) for seeds in (ROOM_SEEDS, STREET_SEEDS))
     add("--seeds", type=_seeds, metavar="A,B,...", help=f"scenes to play, each as room and as street (default {rooms} "
         f"as rooms, {streets} as streets)")  # fmt: skip
-    add("--frames", type=_positive_int,
+    add("--frames", type=at_least_one,
         help=f"length of every scene (default {ROOM_FRAMES} in rooms, {STREET_FRAMES} in streets)")  # fmt: skip
     add("--model", action="append", default=[], type=_model, metavar="room=PATH",
         help="weight bundle in place of the shipped one, for room or street; repeatable")  # fmt: skip
-    add("--rate", type=_positive, default=1.0, help="speed as a multiple of the sensors' (default 1)")
+    add("--rate", type=positive, default=1.0, help="speed as a multiple of the sensors' (default 1)")
     add("--quick", action="store_true", help="one scene of 25 frames each, to see that it works")
     add("--open", action="store_true", help="open the page in a browser at the end")
     return parser
@@ -130,18 +131,6 @@ def _model(text: str) -> tuple[str, str]:
     return kind, path
 
 
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pointata import DataError, PointataError
 from pointata.data.recording import LAYOUTS, Recording, open_recording, option_value
+from ros_pointata.arguments import at_least_one, at_least_zero, positive
 from ros_pointata.replay.pace import Pace
 
 if TYPE_CHECKING:
@@ -56,14 +57,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("source", metavar="SOURCE", help="what to play, see below")
     add("--option", action="append", default=[], type=_key_value, metavar="KEY=VALUE",
         help="option of the reader, as use_odometry=false (bags) or stride=2 (depth images); repeatable")  # fmt: skip
-    add("--start", type=_at_least_zero, default=0, help="number of the first frame (default 0)")
-    add("--frames", type=_at_least_one, help="how many frames to play (default: all)")
+    add("--start", type=at_least_zero, default=0, help="number of the first frame (default 0)")
+    add("--frames", type=at_least_one, help="how many frames to play (default: all)")
     add("--loop", action="store_true", help="play again and again")
-    add("--prefetch", type=_at_least_one, default=4, help="frames read ahead in a thread (default 4)")
+    add("--prefetch", type=at_least_one, default=4, help="frames read ahead in a thread (default 4)")
 
     pace = parser.add_argument_group("pace (default: as recorded)").add_mutually_exclusive_group()
-    pace.add_argument("--rate", type=_positive, default=1.0, help="speed as a multiple of the recorded one")
-    pace.add_argument("--hz", type=_positive, help="fixed number of frames a second")
+    pace.add_argument("--rate", type=positive, default=1.0, help="speed as a multiple of the recorded one")
+    pace.add_argument("--hz", type=positive, help="fixed number of frames a second")
     pace.add_argument("--as-fast-as-possible", action="store_true",
                       help="next frame as soon as reliable subscribers have acknowledged the last")  # fmt: skip
 
@@ -79,11 +80,11 @@ def build_parser() -> argparse.ArgumentParser:
                         help="nav_msgs/Odometry of recordings with poses (default /odom)")  # fmt: skip
     topics.add_argument("--frame-id", help="frame_id of the clouds (default: the recording's)")
     topics.add_argument("--reliability", choices=("reliable", "best_effort"), default="reliable")
-    topics.add_argument("--depth", type=_at_least_one, default=5,
+    topics.add_argument("--depth", type=at_least_one, default=5,
                         help="queue depth of clouds (default 5; always 1 with --as-fast-as-possible)")  # fmt: skip
-    topics.add_argument("--wait-subscribers", type=_at_least_zero, default=1, metavar="N",
+    topics.add_argument("--wait-subscribers", type=at_least_zero, default=1, metavar="N",
                         help="start when N subscribers are matched on the cloud topic (default 1)")  # fmt: skip
-    topics.add_argument("--wait-timeout", type=_positive, default=60.0, metavar="SECONDS",
+    topics.add_argument("--wait-timeout", type=positive, default=60.0, metavar="SECONDS",
                         help="give up waiting for them after this time (default 60)")  # fmt: skip
     add("--summary", type=Path, metavar="FILE", help="write what was sent to a JSON file")
     return parser
@@ -147,24 +148,3 @@ def _key_value(text: str) -> tuple[str, bool | int | float | str]:
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
     return key, option_value(value)
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return value
-
-
-def _at_least_zero(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
-
-
-def _at_least_one(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is below 1")
-    return value

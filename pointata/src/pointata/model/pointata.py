@@ -28,6 +28,7 @@ class Encoded:
         pooled: (B, W - 1 + T, F), pooled tokens of each frame, W - 1 frames of history first; only the history, of
             width 0, where no head looks at whole frames.
         valid: (B, W - 1 + T) bool, frames that belong to the stream.
+        channels: (B, T, N, F), the points' input channels besides x, y, z; None where there are none.
         attention: (B, T, G, 4), logarithm of the pooling's attention; None where frames are not pooled.
     """
 
@@ -35,14 +36,20 @@ class Encoded:
     layers: list[Tensor]
     pooled: Tensor
     valid: Tensor
+    channels: Tensor | None
     attention: Tensor | None
+
+    @property
+    def frames(self) -> Tensor:
+        """(B, T, F) pooled tokens of the chunk's own frames."""
+        return self.pooled[:, -self.centres.shape[1] :]
 
 
 class PointATA(nn.Module):
     """Align then Adapt (arXiv 2602.23069), reconstructed as a streaming network.
 
-    Attention is spatial; time enters through the embedder's motion branch and the adapters, and only backwards. So a
-    clip and the same frames one by one give the same numbers.
+    Attention is spatial; time enters through the motion branch, the adapters, the pooling and the heads, and only
+    backwards. So a clip and the same frames one by one give the same numbers.
     """
 
     backbone: Backbone
@@ -141,7 +148,7 @@ class PointATA(nn.Module):
             pooled=pooled[:, -(c.window - 1) :],
             segments=state.segments,
         )
-        return Encoded(centres, layers, pooled, valid, attention), new_state
+        return Encoded(centres, layers, pooled, valid, channels, attention), new_state
 
     def semantic(self, encoded: Encoded, clip: Clip) -> Tensor:
         """Scores of the sampled points: (B, T, N, C) logits. The clip may be the tail of the encoded chunk."""
@@ -149,8 +156,9 @@ class PointATA(nn.Module):
             raise ValueError("the semantic head needs Clip.neighbours")
         tail = -clip.points.shape[1]
         layers = [layer[:, tail:] for layer in encoded.layers]
+        channels = None if encoded.channels is None else encoded.channels[:, tail:]
         scores: Tensor = self.heads["semantic"](
-            layers, encoded.centres[:, tail:], clip.points, clip.neighbours, self._channels(clip)
+            layers, encoded.centres[:, tail:], clip.points, clip.neighbours, channels
         )
         return scores
 
@@ -166,8 +174,7 @@ class PointATA(nn.Module):
         if "action" in self.heads:
             outputs["action"] = self.heads["action"](encoded.pooled, encoded.valid)
         if "segments" in self.heads:
-            frames = encoded.pooled[:, self.config.window - 1 :]
-            outputs["segments"], segments = self.heads["segments"](frames, state.segments)
+            outputs["segments"], segments = self.heads["segments"](encoded.frames, state.segments)
             new_state = StreamState(**{**vars(new_state), "segments": segments})
         if "semantic" in self.heads:
             outputs["semantic"] = self.semantic(encoded, clip)

@@ -139,8 +139,7 @@ class Adapt(lightning.LightningModule):
         losses, logits = {}, {}
         if "action" in heads:
             logits["action"] = heads["action"](encoded.pooled, encoded.valid)
-            recurrent = encoded.pooled[:, self.model.config.window - 1 :]
-            logits["segments"], _ = heads["segments"](recurrent, state.segments)
+            logits["segments"], _ = heads["segments"](encoded.frames, state.segments)
             for task in ("action", "segments"):
                 late = slice(self.settings.settle_frames, None)
                 losses[task] = F.cross_entropy(

@@ -59,7 +59,7 @@ def frame_features(model: PointATA, recording: SampledRecording, matrix: np.ndar
     if matrix is not None:
         points, origins = points @ matrix.T.astype(np.float32), origins @ matrix.T
     device = next(model.parameters()).device
-    state, features, history = model.initial_state(1), [], model.config.window - 1
+    state, features = model.initial_state(1), []
     for start in range(0, len(points), 25):
         part = slice(start, start + 25)
         clip = Clip(
@@ -68,7 +68,7 @@ def frame_features(model: PointATA, recording: SampledRecording, matrix: np.ndar
             stamps=torch.from_numpy(recording.stamps[part]).unsqueeze(0),
         ).to(device)
         encoded, state = model.encode(clip, state)
-        features.append(encoded.pooled[0, history:])
+        features.append(encoded.frames[0])
     return torch.cat(features)
 
 
