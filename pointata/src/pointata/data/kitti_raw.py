@@ -1,5 +1,7 @@
 """KITTI raw drives: Velodyne HDL-64E sweeps with GPS/IMU poses (Geiger et al., 2013)."""
 
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,39 @@ from pointata.data.files import (
     strictly_increasing,
 )
 from pointata.data.recording import IndexedRecording
+from pointata.data.set_files import data_folder
+from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 
 EARTH_RADIUS_M = 6_378_137.0
+
+
+def kitti_raw(root: Path | str) -> VideoSet:
+    """Open a drive folder, or all drives of a date folder or of a folder of dates; each drive is a video.
+
+    There are no labels, hence no heads: for pre-training and for running a network. Axes, poses and stamps: see
+    KittiRawRecording. All drives are in the split "train".
+
+    Raises:
+        DataError: no drive, or damaged time or calibration files (sweeps are read when they are used).
+    """
+    folder = data_folder(root)
+    sweeps = "velodyne_points/data"
+    drives = [path.parents[1] for depth in ("", "*/", "*/*/") for path in sorted(folder.glob(depth + sweeps))]
+    if not drives:
+        raise DataError(f"{folder} holds no drive (velodyne_points/data/*.bin), here or in a folder of a date")
+    recordings = [KittiRawRecording(drive) for drive in drives]
+    videos = [
+        Video(recording.name, partial(kitti_raw_frames, recording.folder), subject=recording.name)
+        for recording in recordings
+    ]
+    return VideoSet("kitti_raw", tuple(videos), {}, 1 / KittiRawRecording.rate_hz, ("intensity",))
+
+
+def kitti_raw_frames(folder: Path) -> Iterable[LabelledFrame]:
+    """The frames of one drive."""
+    return KittiRawRecording(folder)
 
 
 class KittiRawRecording(IndexedRecording):

@@ -1,6 +1,8 @@
 """MARS: mmWave radar point-cloud videos of rehabilitation movements (An and Ogras, 2021)."""
 
 import re
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 from pointata.classes import class_list
 from pointata.data.files import require, strictly_increasing
 from pointata.data.recording import IndexedRecording
+from pointata.data.set_files import data_folder
+from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 
@@ -20,6 +24,42 @@ ACTIONS = class_list(
     ("right side lunge", (127, 127, 127)), ("left limb extension", (188, 189, 34)),
     ("right limb extension", (23, 190, 207)),
 )  # fmt: skip
+
+#: Left and right movements by class id; the others (both arms, squat) mirror into themselves.
+MIRRORED = {0: 1, 1: 0, 3: 4, 4: 3, 6: 7, 7: 6, 8: 9, 9: 8}
+
+
+def mars(root: Path | str) -> VideoSet:
+    """Open every subject<n>/radar_data<k>.mat below a folder, each a video.
+
+    All videos are in the split "train": the protocol is to leave one subject ("1" to "4") out. Every file is read
+    once to check it (the whole set takes less than a second).
+
+    Raises:
+        DataError: a file that is damaged, misnamed or there twice (the original offers two versions, with and
+            without outliers: give the folder of one).
+    """
+    folder = data_folder(root)
+    videos: dict[str, Video] = {}
+    for file in sorted(folder.rglob("radar_data*.mat")):
+        subject = re.fullmatch(r"subject(\d+)", file.parent.name)
+        if subject is None:
+            raise DataError(f"{file} must lie in a folder subject1, subject2, ..., by the person it shows")
+        name = f"{file.parent.name}_{file.stem}"
+        if name in videos:
+            raise DataError(f"{folder} holds {name} twice, one at {file}; give the folder of one version")
+        recording = MarsRecording(file)
+        source = partial(mars_frames, file)
+        videos[name] = Video(name, source, subject=subject.group(1), action=recording.action)
+    if not videos:
+        raise DataError(f"{folder} holds no subject<n>/radar_data<k>.mat, here or below")
+    features, period = ("doppler", "intensity"), 1 / MarsRecording.rate_hz
+    return VideoSet("mars", tuple(videos.values()), {"action": ACTIONS}, period, features, MIRRORED)
+
+
+def mars_frames(file: Path) -> Iterable[LabelledFrame]:
+    """The frames of one recording."""
+    return MarsRecording(file)
 
 
 class MarsRecording(IndexedRecording):

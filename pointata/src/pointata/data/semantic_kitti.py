@@ -1,5 +1,7 @@
 """SemanticKITTI sequences: labelled LiDAR sweeps (Behley et al., 2019), mapped to the 19 evaluation classes."""
 
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from pointata.data.files import (
     strictly_increasing,
 )
 from pointata.data.recording import IndexedRecording
+from pointata.data.set_files import data_folder
+from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 
@@ -40,6 +44,43 @@ RAW_IDS: dict[str, tuple[int, ...]] = {
 RAW_UNLABELLED = (0, 1, 52, 99)
 
 _UNKNOWN = 254
+
+
+def semantic_kitti(root: Path | str) -> VideoSet:
+    """Open sequences/## folders (of `root` or of root/dataset), or one sequence folder; each sequence is a video.
+
+    Split by the official sequence numbers: 08 val, 11 to 21 test, all others train. Axes, poses and stamps: see
+    SemanticKittiRecording. Sequences of the test split need no labels.
+
+    Raises:
+        DataError: no sequence, labels missing, or a damaged text file (sweeps are read when they are used).
+    """
+    folder = data_folder(root)
+    inside = [*folder.glob("sequences/*/velodyne"), *folder.glob("dataset/sequences/*/velodyne")]
+    sequences = [folder] if (folder / "velodyne").is_dir() else sorted(path.parent for path in inside)
+    if not sequences:
+        raise DataError(f"{folder} holds no sequences/##/velodyne; give the folder above 'sequences', or a sequence")
+    videos = []
+    for sequence in sequences:
+        recording = SemanticKittiRecording(sequence)
+        split = _split(sequence.name)
+        if split != "test" or recording.classes is not None:
+            recording.check_labels()
+        source = partial(semantic_kitti_frames, sequence)
+        videos.append(Video(recording.name, source, subject=sequence.name, split=split))
+    period = 1 / SemanticKittiRecording.rate_hz
+    return VideoSet("semantic_kitti", tuple(videos), {"semantic": CLASSES}, period, ("intensity",))
+
+
+def semantic_kitti_frames(folder: Path) -> Iterable[LabelledFrame]:
+    """The frames of one sequence."""
+    return SemanticKittiRecording(folder)
+
+
+def _split(sequence: str) -> Split:
+    if sequence == "08":
+        return "val"
+    return "test" if sequence in {str(number) for number in range(11, 22)} else "train"
 
 
 class SemanticKittiRecording(IndexedRecording):
@@ -81,6 +122,16 @@ class SemanticKittiRecording(IndexedRecording):
             return LabelledFrame(frame)
         labels = _read_labels(self.folder / "labels" / f"{self._files[index].stem}.label", len(points))
         return LabelledFrame(frame, labels[frame.source_index])
+
+    def check_labels(self) -> None:
+        """Refuse a sequence of which a sweep has no label file; the files are not read."""
+        labelled = {path.stem for path in (self.folder / "labels").glob("*.label")}
+        missing = [file.stem for file in self._files if file.stem not in labelled]
+        if missing:
+            raise DataError(
+                f"{self.folder / 'labels'} lacks {len(missing)} of {len(self)} label files, the first is "
+                f"{missing[0]}.label: unpack the labels archive there"
+            )
 
     def _read_stamps(self) -> NDArray[np.int64]:
         numbers = self._numbers

@@ -1,11 +1,13 @@
-"""The simulator as a recording: `sim:room?seed=3&split=test&frames=100`."""
+"""The simulator as a recording, `sim:room?seed=3&split=test&frames=100`, and as a set of many of them."""
 
 import inspect
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from pointata.data.recording import Recording, option_value
+from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 
@@ -55,3 +57,51 @@ class SimulatedRecording(Recording):
     def __iter__(self) -> Iterator[LabelledFrame]:
         """The frames from first to last."""
         return iter(self._scene)
+
+
+def simulated(scene: str, recordings: int = 100, frames: int = 150, validation: int = 8, test: int = 8) -> VideoSet:
+    """Recordings of the simulator; every one is another person and room, or another street.
+
+    Args:
+        scene: "room" (depth camera; actions and point labels) or "street" (LiDAR; point labels).
+        recordings: training recordings, seeds 0, 1, 2, ... of the simulator's train split.
+        frames: length of each, at 10 Hz.
+        validation: recordings of the split "val": the seeds that follow in the simulator's train split.
+        test: recordings of the simulator's test split, whose people, rooms and streets vary in other ranges.
+
+    Raises:
+        DataError: no such scene, or no training recording.
+    """
+    from pointata.data import simulator
+
+    actions = {"action": simulator.ACTIONS, "segments": simulator.ACTIONS}
+    heads = {
+        "room": {**actions, "semantic": simulator.ROOM_CLASSES},
+        "street": {"semantic": simulator.STREET_CLASSES},
+    }
+    if scene not in heads:
+        raise DataError(f"the simulator has no scene '{scene}'; give room or street")
+    if min(recordings, frames) < 1 or min(validation, test) < 0:
+        raise DataError(
+            f"simulated {scene}: at least 1 recording of 1 frame and no negative number, "
+            f"got recordings={recordings}, frames={frames}, validation={validation}, test={test}"
+        )
+    parts: list[tuple[Split, Literal["train", "test"], range]] = [
+        ("train", "train", range(recordings)),
+        ("val", "train", range(recordings, recordings + validation)),
+        ("test", "test", range(test)),
+    ]
+    videos = []
+    for split, stream, seeds in parts:
+        for seed in seeds:
+            name = f"{scene}_{stream}_{seed}"
+            videos.append(Video(name, partial(simulate, scene, seed, stream, frames), subject=name, split=split))
+    return VideoSet(f"simulated_{scene}", tuple(videos), heads[scene], 0.1)
+
+
+def simulate(scene: str, seed: int, split: Literal["train", "test"], frames: int) -> Iterable[LabelledFrame]:
+    """The frames of one simulated recording."""
+    from pointata.data import simulator
+
+    maker = simulator.RoomSimulator if scene == "room" else simulator.StreetSimulator
+    return maker(seed, split, frames=frames)

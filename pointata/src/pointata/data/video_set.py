@@ -1,5 +1,6 @@
 """A data set of labelled point videos: what training needs to know of every one of them, whatever its format."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -58,7 +59,7 @@ class VideoSet:
         names = [video.name for video in self.videos]
         if not names:
             raise DataError(f"data set {self.name} has no video")
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise DataError(f"data set {self.name} names {', '.join(twice[:3])} more than once")
 
