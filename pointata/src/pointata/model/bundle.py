@@ -5,7 +5,7 @@ A backbone bundle holds the frozen 3D network; an adapter bundle the trained res
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pointata.classes import ClassInfo
 from pointata.errors import BundleError, ConfigError, PointataError
+from pointata.model.backbone import Backbone
 from pointata.model.config import BackboneConfig, NetworkConfig
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import adapter_state, backbone_state, checksum
@@ -187,12 +188,7 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace
     fingerprint = checksum(backbone)
     backbone_path = folder / f"{metadata.backbone}.safetensors"
     if replace_backbone or not backbone_path.exists():
-        content = {
-            "name": metadata.backbone,
-            "network": metadata.network.to_dict()["backbone"],
-            "checksum": fingerprint,
-        }
-        _write(backbone_path, "backbone", backbone, content)
+        _write_backbone(backbone_path, backbone, metadata.network.backbone, {})
     elif read_header(backbone_path)["checksum"] != fingerprint:
         raise BundleError(
             f"{backbone_path} holds another backbone: choose another name for this one, or remove the file"
@@ -201,6 +197,34 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace
     content = {"metadata": metadata.to_dict(), "backbone_checksum": fingerprint}
     _write(path, "adapter", _half(adapter_state(model)), content)
     return path
+
+
+def save_backbone(folder: Path, name: str, backbone: Backbone, training: Mapping[str, Any]) -> Path:
+    """Write a backbone by itself, as `<name>.safetensors`, into a folder; a file of that name is replaced.
+
+    Args:
+        folder: made where it does not exist.
+        name: of the bundle.
+        backbone: the network; stored as float16.
+        training: data, objective and duration of its training, or where it comes from.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = _half({f"backbone.{key}": value for key, value in backbone.state_dict().items()})
+    path = folder / f"{name}.safetensors"
+    _write_backbone(path, state, backbone.config, training)
+    return path
+
+
+def _write_backbone(
+    path: Path, state: Mapping[str, Tensor], config: BackboneConfig, training: Mapping[str, Any]
+) -> None:
+    content = {
+        "name": path.stem,
+        "network": asdict(config),
+        "checksum": checksum(dict(state)),
+        "training": dict(training),
+    }
+    _write(path, "backbone", state, content)
 
 
 def state_score(path: Path, score: Mapping[str, float], sources: Sequence[str]) -> None:

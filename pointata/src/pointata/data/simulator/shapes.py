@@ -142,3 +142,20 @@ def leaves(rng: np.random.Generator, count: int, radii: ArrayLike, size: float, 
     centre = direction * rng.uniform(shell, 1.0, (count, 1)) * np.asarray(radii, dtype=np.float64)
     corners = centre[:, None, :] + rng.normal(scale=size / 2, size=(count, 3, 3))
     return Mesh(corners.reshape(-1, 3), np.arange(3 * count).reshape(-1, 3))
+
+
+def cone(radius: float, height: float, segments: int = 16) -> Mesh:
+    """Closed cone on the z axis, its base at z = 0 and its tip at `height`, metres."""
+    return _revolve(np.array([[0.0, 0.0], [radius, 0.0], [0.0, height]]), segments)
+
+
+def torus(ring: float, tube: float, segments: int = 24, around: int = 12) -> Mesh:
+    """Ring about the z axis: radius of its centre line and of its tube, metres; its vertices lie on the surface."""
+    u, v = np.meshgrid(np.arange(segments), np.arange(around), indexing="ij")
+    long, short = 2 * np.pi * u / segments, 2 * np.pi * v / around
+    reach = ring + tube * np.cos(short)
+    vertices = np.stack([reach * np.cos(long), reach * np.sin(long), tube * np.sin(short)], axis=-1).reshape(-1, 3)
+    here, right = u * around + v, (u + 1) % segments * around + v
+    up, both = u * around + (v + 1) % around, (u + 1) % segments * around + (v + 1) % around
+    faces = np.concatenate([np.stack([here, right, both], -1), np.stack([here, both, up], -1)]).reshape(-1, 3)
+    return Mesh(vertices, faces.astype(np.int64))

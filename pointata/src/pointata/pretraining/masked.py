@@ -1,0 +1,232 @@
+"""Masked autoencoding (Point-MAE's objective): the backbone sees 40 % of a frame's groups and tells the rest."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from pointata.errors import ConfigError
+from pointata.geometry.neighbours import gather
+from pointata.model.backbone import Backbone
+from pointata.model.bundle import save_backbone
+from pointata.model.config import preset
+from pointata.model.tokenizer import group
+from pointata.pretraining.decoder import Decoder, chamfer
+
+
+@dataclass(frozen=True)
+class Density:
+    """How a batch is cut into groups."""
+
+    points: int
+    """Points of a frame."""
+    groups: int
+    """Groups of a frame."""
+    group_size: int
+    """Points of a group."""
+
+    def __post_init__(self) -> None:
+        if self.groups < 4 or self.group_size < 1 or max(self.groups, self.group_size) > self.points:
+            raise ConfigError(f"a density needs 4 or more groups, none larger or more than its points: {self}")
+
+
+#: From a depth camera's frame to a radar's: one backbone is to serve them all.
+DENSITIES = (Density(1024, 64, 32), Density(512, 64, 16), Density(256, 32, 12), Density(64, 16, 6))
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """What is trained, and how."""
+
+    name: str
+    """Name of the backbone bundle that is made."""
+    preset: str = "tiny"
+    """Size of the backbone: "tiny", "small" or "base"."""
+    densities: tuple[Density, ...] = DENSITIES
+    """Every batch takes one of them at random."""
+    mask_share: float = 0.6
+    """Share of the groups that the encoder does not see."""
+    decoder_depth: int = 4
+    """Transformer blocks of the decoder."""
+    learning_rate: float = 1e-3
+    """Peak rate of AdamW, reached after the warm-up, then cosine to zero."""
+    weight_decay: float = 0.05
+    """Of AdamW; none on vectors."""
+    warmup_share: float = 0.05
+    """Share of the steps with linear warm-up."""
+    settled_share: float = 0.3
+    """Share of the steps, the last ones, in which the tokenizer's normalisation keeps its statistics. Later stages
+    freeze them: the network should have been trained with what it will be used with."""
+
+    def __post_init__(self) -> None:
+        if not self.densities:
+            raise ConfigError("densities must name at least one density (points, groups, group_size)")
+        if not 0 < self.mask_share < 1 or not 0 <= self.settled_share < 1 or not 0 <= self.warmup_share < 1:
+            raise ConfigError(f"mask_share must lie between 0 and 1, warmup_share and settled_share below 1: {self}")
+        if self.decoder_depth < 1:
+            raise ConfigError(f"decoder_depth must be at least 1, got {self.decoder_depth}")
+
+
+def random_mask(batch: int, groups: int, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random halves of a partition: visible (B, V) and masked (B, M) indices of groups, M / groups about `share`."""
+    masked = min(max(round(share * groups), 1), groups - 1)
+    order = torch.rand(batch, groups, generator=generator).argsort(dim=1)
+    return order[:, masked:], order[:, :masked]
+
+
+def thinned(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """(B, count, 3) of (B, P, 3) points in farthest point order: random ones of the first 2 count, in their order.
+
+    Random, because the points of a sparse sensor do not lie as evenly as farthest points do.
+    """
+    among = min(2 * count, points.shape[1])
+    kept = torch.randperm(among, generator=generator)[:count].sort().values
+    return points[:, kept.to(points.device)]
+
+
+class MaskedAutoencoder(nn.Module):
+    """Encoder (the backbone) and decoder."""
+
+    def __init__(self, backbone: Backbone, decoder: Decoder) -> None:
+        super().__init__()
+        self.backbone, self.decoder = backbone, decoder
+
+    def forward(self, points: Tensor, density: Density, visible: Tensor, masked: Tensor) -> Tensor:
+        """Reconstruction error.
+
+        Chamfer-L2 of the masked groups in units of the mean squared radius of the sample's own groups: those of a
+        street are ten times as wide as those of a chair, and count no more.
+
+        Args:
+            points: (B, P, 3), farthest points first.
+            density: how to cut them.
+            visible: (B, V) groups that the encoder sees.
+            masked: (B, M) groups to reconstruct.
+
+        Returns:
+            scalar.
+        """
+        centres, patches, _ = group(points, density.groups, density.group_size)
+        flat = patches.flatten(-2)  # (B, G, 3 K)
+
+        def pick(values: Tensor, index: Tensor) -> Tensor:
+            return gather(values, index.unsqueeze(1)).squeeze(1)
+
+        shown, truth = (
+            pick(flat, index).view(*index.shape, density.group_size, 3) for index in (visible, masked)
+        )  # (B, V, K, 3), (B, M, K, 3)
+        tokens = self.backbone(shown, pick(centres, visible))
+        rebuilt = self.decoder(tokens, pick(centres, visible), pick(centres, masked), density.group_size)
+        unit = patches.square().sum(dim=-1).mean(dim=(1, 2)).clamp(min=1e-8)  # (B,)
+        return (chamfer(rebuilt, truth).mean(dim=1) / unit).mean()
+
+
+class Pretrain(lightning.LightningModule):
+    """Trains a backbone by masked autoencoding.
+
+    Everything random of a step follows from the number of the step, so that a resumed run is the uninterrupted one.
+    """
+
+    def __init__(self, settings: PretrainSettings) -> None:
+        """Build the network of a preset."""
+        super().__init__()
+        self.settings = settings
+        config = preset(settings.preset).backbone
+        sizes = [density.group_size for density in settings.densities]
+        decoder = Decoder(config.width, config.heads, settings.decoder_depth, config.position_hidden, sizes)
+        self.autoencoder = MaskedAutoencoder(Backbone(config), decoder)
+        for norm in self._norms():
+            norm.momentum = 0.01  # statistics over a hundred batches, so over all densities
+
+    def _norms(self) -> list[nn.BatchNorm1d]:
+        return [m for m in self.autoencoder.backbone.modules() if isinstance(m, nn.BatchNorm1d)]
+
+    def setup(self, stage: str) -> None:
+        """Refuse densities that the data cannot serve."""
+        available = self.trainer.datamodule.points  # type: ignore[attr-defined]
+        for density in self.settings.densities:
+            if density.points > available:
+                raise ConfigError(f"{density} needs more than the {available} points of data.points")
+
+    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+        """Settle the statistics towards the end."""
+        moving = self.trainer.global_step < (1 - self.settings.settled_share) * self._steps()
+        for norm in self._norms():
+            norm.train(moving)
+
+    def _steps(self) -> int:
+        return int(self.trainer.estimated_stepping_batches)
+
+    def _generator(self, *numbers: int) -> torch.Generator:
+        """Random numbers that belong to these numbers alone."""
+        seed = 0
+        for number in numbers:
+            seed = (seed * 1_000_003 + number + 1) % 2**62
+        return torch.Generator().manual_seed(seed)
+
+    def _loss(self, points: Tensor, density: Density, generator: torch.Generator) -> Tensor:
+        mask = random_mask(len(points), density.groups, self.settings.mask_share, generator)
+        visible, masked = (index.to(points.device) for index in mask)
+        loss: Tensor = self.autoencoder(thinned(points, density.points, generator), density, visible, masked)
+        return loss
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        """Error at one of the densities, the same on every device."""
+        step = self.global_step
+        choice = int(torch.randint(len(self.settings.densities), (), generator=self._generator(step)).item())
+        loss = self._loss(batch, self.settings.densities[choice], self._generator(step, self.global_rank))
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Error at each density, with masks that stay the same."""
+        losses = [self._loss(batch, density, self._generator(batch_idx, i)) for i, density in self._densities()]
+        named = {f"val/loss_{d.points}_{d.groups}_{d.group_size}": losses[i] for i, d in self._densities()}
+        self.log_dict(named, batch_size=len(batch), sync_dist=True)
+        self.log("val/loss", torch.stack(losses).mean(), prog_bar=True, batch_size=len(batch), sync_dist=True)
+
+    def _densities(self) -> list[tuple[int, Density]]:
+        return list(enumerate(self.settings.densities))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with linear warm-up and cosine decay; no decay on vectors."""
+        parameters = list(self.autoencoder.parameters())
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": [p for p in parameters if p.dim() > 1], "weight_decay": self.settings.weight_decay},
+                {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+            ],
+            lr=self.settings.learning_rate,
+        )
+        rate: Callable[[int], float] = partial(
+            rate_factor, steps=self._steps(), warmup=round(self.settings.warmup_share * self._steps())
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def save(self, folder: Path) -> Path:
+        """Write the backbone bundle into a folder."""
+        training = {
+            **self.trainer.datamodule.description,  # type: ignore[attr-defined]
+            "objective": "masked autoencoding",
+            "preset": self.settings.preset,
+            "steps": self.trainer.global_step,
+            "torch": torch.__version__,
+        }
+        loss = self.trainer.callback_metrics.get("val/loss")
+        if loss is not None:
+            training["validation_loss"] = round(float(loss), 4)
+        return save_backbone(folder, self.settings.name, self.autoencoder.backbone, training)
+
+
+def rate_factor(step: int, steps: int, warmup: int) -> float:
+    """Share of the peak rate at a step: rises linearly to 1 over `warmup` steps, then falls by a cosine to 0."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))

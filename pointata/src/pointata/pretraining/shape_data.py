@@ -1,0 +1,116 @@
+"""Point sets for pre-training: drawn from several sources, augmented, batched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from pointata.errors import ConfigError, DataError
+from pointata.geometry.rigid import yaw
+from pointata.pretraining.shapes import ShapeSet, load_shapes
+
+
+@dataclass(frozen=True)
+class ShapeAugmentation:
+    """Random changes of a point set: later stages see things turned, at all sizes, away from the origin, noisy."""
+
+    scale: tuple[float, float] = (0.5, 1.5)
+    """Range of the factor."""
+    shift: float = 1.0
+    """Largest shift along x and y; half of it along z."""
+    jitter: float = 0.01
+    """Largest standard deviation of noise on every point, before scaling."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale[0] <= self.scale[1] or min(self.shift, self.jitter) < 0:
+            raise ConfigError(f"scale must be a positive range, shift and jitter 0 or more: {self}")
+
+    def apply(self, points: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Turn (N, 3) points about z, scale, shift and disturb them."""
+        noise = rng.normal(0, rng.uniform(0, self.jitter), points.shape) if self.jitter else 0.0
+        shift = rng.uniform(-1, 1, 3) * self.shift * np.array([1.0, 1.0, 0.5])
+        matrix = yaw(rng.uniform(0, 2 * np.pi))[:3, :3] * rng.uniform(*self.scale)
+        return ((points + noise) @ matrix.T + shift).astype(np.float32)
+
+
+class ShapeDraws(Dataset[Tensor]):
+    """Augmented draws, from each source equally often. Draw `i` of an epoch is always the same."""
+
+    def __init__(
+        self, sources: Sequence[ShapeSet], augmentation: ShapeAugmentation, draws: int, seed: int, epoch: int
+    ) -> None:
+        """Lay out an epoch of `draws` draws from non-empty sources."""
+        self._sources, self._augmentation, self._draws = sources, augmentation, draws
+        self._key = (seed, epoch)
+
+    def __len__(self) -> int:
+        return self._draws
+
+    def __getitem__(self, item: int) -> Tensor:
+        if item >= self._draws:
+            raise IndexError(item)
+        rng = np.random.default_rng([*self._key, item])
+        points = self._sources[item % len(self._sources)].points
+        return torch.from_numpy(self._augmentation.apply(points[int(rng.integers(len(points)))], rng))
+
+
+class ShapeData(lightning.LightningDataModule):
+    """Single shapes and frames for `Pretrain`."""
+
+    def __init__(
+        self,
+        source: str = "sim:shapes,sim:frames",
+        points: int = 1024,
+        draws_per_epoch: int = 6400,
+        validation_draws: int = 512,
+        batch_size: int = 64,
+        augmentation: ShapeAugmentation = ShapeAugmentation(),
+        seed: int = 0,
+        workers: int = 0,
+    ) -> None:
+        """Set the data up.
+
+        Args:
+            source: folders of meshes and simulated sources (see `load_shapes`), separated by commas.
+            points: points of a set; at least as many as the densest batch takes.
+            draws_per_epoch: point sets of an epoch.
+            validation_draws: point sets watched during training, from the sources' test parts.
+            batch_size: point sets of a batch.
+            augmentation: random changes.
+            seed: of the point sets and the draws.
+            workers: processes that draw.
+        """
+        super().__init__()
+        self._specs = [spec.strip() for spec in source.split(",") if spec.strip()]
+        if not self._specs:
+            raise DataError("data.source names no source: give a folder of meshes, sim:shapes or sim:frames")
+        if min(points, draws_per_epoch, validation_draws, batch_size) < 1:
+            raise ConfigError("points, draws_per_epoch, validation_draws and batch_size must be at least 1")
+        self.points = points
+        self.description = {"data": ", ".join(self._specs), "points": points, "seed": seed}
+        self._draws, self._validation_draws, self._batch_size = draws_per_epoch, validation_draws, batch_size
+        self._augmentation, self._seed, self._workers = augmentation, seed, workers
+
+    def setup(self, stage: str) -> None:
+        """Load every source."""
+        if not hasattr(self, "_train"):
+            self._train = [load_shapes(spec, self.points, self._seed, "train") for spec in self._specs]
+            self._validation = [load_shapes(spec, self.points, self._seed, "test") for spec in self._specs]
+
+    def _loader(self, sources: Sequence[ShapeSet], draws: int, epoch: int) -> DataLoader[Tensor]:
+        drawn = ShapeDraws(sources, self._augmentation, draws, self._seed, epoch)
+        return DataLoader(drawn, batch_size=self._batch_size, num_workers=self._workers)
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        """The draws of the current epoch; to be asked for anew at each."""
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        return self._loader(self._train, self._draws, epoch + 1)
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        """The same draws at every epoch."""
+        return self._loader(self._validation, self._validation_draws, 0)
