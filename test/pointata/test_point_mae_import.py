@@ -201,18 +201,11 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_does_not_run(tmp_path: 
     assert marker.exists(), "the trap itself must work"
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"not a checkpoint at all", "not loaded|cannot be read"),
-        (b"", "cannot be read"),
-        (pickle.dumps({"base_model": [1, 2]}, protocol=2), "not loaded|no state dict"),
-    ],
-)
-def test_another_file_is_refused_with_a_sentence(tmp_path: Path, content: bytes, words: str) -> None:
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", pickle.dumps({"base_model": {}}, protocol=2)])
+def test_another_file_is_refused_with_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file.pth"
     path.write_bytes(content)
-    with pytest.raises(BundleError, match=words):
+    with pytest.raises(BundleError, match="file.pth (is not loaded|cannot be read)"):
         import_checkpoint(path)
     with pytest.raises(BundleError, match="no file"):
         import_checkpoint(tmp_path / "absent.pth")
