@@ -68,7 +68,7 @@ def ntu_rgbd(root: Path | str, stride: int = 1) -> VideoSet:
 def ntu_frames(file: Path, action: int, stride: int) -> Iterable[LabelledFrame]:
     """Every stride-th frame of a point video."""
     clouds = read_point_archive(file, "data")
-    depth = float(np.median(np.concatenate(clouds)[:, 2].astype(np.float64))) * _METRES
+    depth = float(np.median(np.concatenate([cloud[:, 2] for cloud in clouds]).astype(np.float64))) * _METRES
     if not _RANGE_M[0] <= depth <= _RANGE_M[1]:
         raise DataError(
             f"{file}: the person stands at {depth:.3g} m if a unit is {_METRES} m (millimetres / 65535), "

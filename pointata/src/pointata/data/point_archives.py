@@ -8,7 +8,6 @@ lead to the small stand-ins below; they copy plain numbers out of it and never r
 import io
 import pickle
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +92,10 @@ def read_point_archive(path: Path, key: str) -> list[NDArray[Any]]:
                 raise DataError(f"{path} must hold an array '{key}', it holds {keys or 'none'}")
             stream = io.BytesIO(archive.read(f"{key}.npy"))
         frames = _read_frames(stream)
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError) as error:
-        raise DataError(f"{path} cannot be read as a point video ({error}); copy or convert it again") from error
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:  # what a garbled pickle leads to
-        raise DataError(f"{path}: '{key}' is no array of frames ({error}); convert it again") from error
+    except DataError:
+        raise
+    except Exception as error:  # damaged bytes lead zip, header and pickle readers to errors of any kind
+        raise DataError(f"{path}: '{key}' cannot be read as frames ({error}); copy or convert it again") from error
     for index, points in enumerate(frames):
         if not isinstance(points, np.ndarray) or points.ndim != 2 or points.shape[1] != 3:
             found = getattr(points, "shape", type(points).__name__)
