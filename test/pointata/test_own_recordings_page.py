@@ -1,0 +1,112 @@
+"""docs/own_recordings.md: its snippet is run, its manifest read, its message provoked."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from own_folder import PERIOD_NS, edit, frames_of, write_clip
+
+from pointata import DataError
+from pointata.data.own_recordings import own_recordings
+from pointata.data.video_set import VideoSet
+
+pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed (pip install 'pointata[recordings]')")
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "own_recordings.md").read_text(encoding="utf-8")
+BAG_POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4"), ("label", "u1")])
+
+
+def block(name: str) -> str:
+    found = re.search(rf"<!-- test: {name} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
+    assert found, name
+    return found[1]
+
+
+def bag_points(index: int) -> NDArray[Any]:
+    rng = np.random.default_rng(100 + index)
+    points = np.zeros(9, BAG_POINT)
+    for name in ("x", "y", "z", "intensity"):
+        points[name] = rng.normal(size=9)
+    points["x"][index] = np.nan
+    points["label"] = rng.integers(0, 2, 9)
+    return points
+
+
+def write_bag(path: Path, topics: dict[str, int]) -> None:
+    """Clouds of `bag_points`, without a field `label`, at 10 Hz on topics with so many messages each."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    path.parent.mkdir(parents=True)
+    store = get_typestore(Stores.ROS2_JAZZY)
+    types: Any = store.types
+    kind = "sensor_msgs/msg/PointCloud2"
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for topic, count in topics.items():
+            connection = writer.add_connection(topic, kind, typestore=store)
+            for index in range(count):
+                stamp_ns = 10**18 + index * PERIOD_NS
+                sec, nanosec = divmod(stamp_ns, 10**9)
+                stamp = types["builtin_interfaces/msg/Time"](sec=sec, nanosec=nanosec)
+                names = ("x", "y", "z", "intensity")
+                fields = [
+                    types["sensor_msgs/msg/PointField"](name=name, offset=4 * place, datatype=7, count=1)
+                    for place, name in enumerate(names)
+                ]
+                points = bag_points(index)
+                cloud = types[kind](
+                    header=types["std_msgs/msg/Header"](stamp=stamp, frame_id="lidar"),
+                    height=1, width=len(points), fields=fields, is_bigendian=False, point_step=BAG_POINT.itemsize,
+                    row_step=BAG_POINT.itemsize * len(points), data=points.view(np.uint8), is_dense=False,
+                )  # fmt: skip
+                writer.write(connection, stamp_ns, store.serialize_cdr(cloud, kind))
+
+
+def example(folder: Path) -> VideoSet:
+    """The page's own example: its snippet, run in the folder, and its manifest; the other recordings as it says."""
+    exec(compile(block("write_frames"), "docs/own_recordings.md", "exec"), {})
+    (folder / "manifest.yaml").write_text(block("manifest"))
+    write_clip(folder / "ben" / "all.npz", frames=10)
+    write_bag(folder / "cleo" / "kitchen_bag", {"/lidar/points": 4, "/other": 2})
+    (folder / "cleo" / "kitchen_labels").mkdir()
+    for index in range(4):
+        np.save(folder / "cleo" / "kitchen_labels" / f"{index}.npy", bag_points(index)["label"])
+    return own_recordings(folder)
+
+
+def test_the_page_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    videos = example(tmp_path)
+    assert videos.name == "kitchen"
+    assert videos.frame_period_s == pytest.approx(0.1)
+    assert [c.name for c in videos.heads["action"]] == ["reach left", "reach right", "pour"]
+    assert videos.heads["action"][2].color == (214, 39, 40)
+    assert videos.mirrored == {0: 1, 1: 0}
+    assert [(v.subject, v.split, v.action) for v in videos.videos] == [
+        ("anna", "val", 2), ("ben", "train", -1), ("cleo", "test", 1),
+    ]  # fmt: skip
+    anna, ben, cleo = (frames_of(video) for video in videos.videos)
+    assert [item.frame.stamp_ns for item in anna] == [index * PERIOD_NS for index in range(20)]
+    assert all(item.labels is not None and (item.labels == (item.frame.points[:, 2] > 0)).all() for item in anna)
+    assert [item.action for item in ben] == [0] * 4 + [None] * 2 + [1] * 2 + [2] * 2
+    for index, item in enumerate(cleo):
+        written = bag_points(index)
+        valid = np.isfinite(written["x"])
+        np.testing.assert_array_equal(item.frame.points, np.stack([written[n][valid] for n in "xyz"], axis=1))
+        np.testing.assert_array_equal(item.frame.features["intensity"], written["intensity"][valid])
+        np.testing.assert_array_equal(item.labels, written["label"][valid])
+    assert len(cleo) == 4
+
+    with pytest.raises(DataError, match=r"recordings\[2\]\): .*2 PointCloud2 topics"):
+        own_recordings(edit(tmp_path, (re.search(r"    topic: .*\n", block("manifest"))[0], "")))  # type: ignore[index]
+
+
+def test_the_page_quotes_a_real_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    example(tmp_path)
+    with pytest.raises(DataError) as caught:
+        own_recordings(edit(tmp_path, ("to: 0.4, action: reach left", "to: 0.4, action: reach")))
+    assert str(caught.value).removeprefix(f"{tmp_path}/") in PAGE
