@@ -10,6 +10,8 @@ import pytest
 from own_folder import MANIFEST, arrays, edit, frames_of, write_clip, write_set
 
 from pointata import DataError
+from pointata.data.manifest import read_manifest
+from pointata.data.npz_recording import NpzFolderRecording
 from pointata.data.own_recordings import own_recordings
 
 
@@ -183,6 +185,39 @@ def test_damage_further_on_names_the_file(root: Path, damage: Callable[[Path], o
     damage(root)
     with pytest.raises(DataError, match=message):
         frames_of(own_recordings(root).videos[0])
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_whatever_the_damage_it_is_a_data_error(root: Path, save: Callable[..., None]) -> None:
+    rng = np.random.default_rng(0)
+    save(root / "a/0000.npz", **arrays(0))
+    whole = (root / "a/0000.npz").read_bytes()
+    refused = 0
+    for trial in range(150):
+        damaged = bytearray(whole[: rng.integers(len(whole))] if trial % 3 == 0 else whole)
+        for place in rng.integers(0, max(1, len(damaged)), 3 if damaged else 0):
+            damaged[place] = rng.integers(256)
+        (root / "a/0000.npz").write_bytes(damaged)
+        try:
+            NpzFolderRecording(root / "a", ("intensity",))[0]
+        except DataError:
+            refused += 1
+    assert refused > 50
+
+
+def test_whatever_the_slip_in_a_manifest_it_is_a_data_error(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(150):
+        text = list(MANIFEST)
+        for place in rng.integers(0, len(text), 2):
+            text[place] = rng.choice(list(" \n\t:-[]{},&*!|>'\"%@`#aé0"))
+        (root / "manifest.yaml").write_text("".join(text), encoding="utf-8")
+        try:
+            read_manifest(root)
+        except DataError:
+            refused += 1
+    assert refused > 50
 
 
 def test_labels_beside_must_be_one_a_frame(root: Path) -> None:

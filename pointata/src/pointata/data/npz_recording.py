@@ -1,6 +1,5 @@
 """Point-cloud videos as numpy files: a folder of one .npz per frame, or one .npz for a whole clip."""
 
-import zipfile
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,7 +69,7 @@ class NpzRecording(IndexedRecording):
     def _check_stamps(self, order: str) -> None:
         late = np.flatnonzero(np.diff(self.stamps_ns) <= 0)
         if len(late):
-            raise DataError(f"{self.path}: frame {late[0] + 1} (counted from 0) is not later than the one before; {order}")
+            raise DataError(f"{self.path}: frame {late[0] + 1} (from 0) is not later than the one before; {order}")
         period = float(np.median(np.diff(self.stamps_ns))) if len(self) > 1 else 1e8
         self.rate_hz = 1e9 / period
 
@@ -138,13 +137,13 @@ def open_npz(file: Path) -> tuple[Reader, Sequence[str]]:
                 return np.asarray(content[name])
         except KeyError as error:
             raise DataError(f"{file} has no array {name}") from error
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # damaged bytes lead zip, header and array readers to errors of any kind
             raise DataError(f"{file}: array {name} cannot be read ({error}); write it anew with numpy.savez") from error
 
     try:
         with np.load(file, allow_pickle=False) as content:
             return read, tuple(content.files)
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except Exception as error:
         raise DataError(f"{file} cannot be read as .npz ({error}); write it with numpy.savez") from error
 
 

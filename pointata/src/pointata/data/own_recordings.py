@@ -126,7 +126,7 @@ def _labels(item: LabelledFrame, beside: Path | None, point_classes: tuple[str, 
     if beside is not None:
         try:
             raw = np.load(beside, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # as for .npz files
             raise DataError(f"{beside} cannot be read as .npy ({error})") from error
         labels, where = label_bytes(beside, raw, item.frame.source_count)[item.frame.source_index], str(beside)
     if labels is not None:
