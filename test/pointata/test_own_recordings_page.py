@@ -35,8 +35,8 @@ def bag_points(index: int) -> NDArray[Any]:
     return points
 
 
-def write_bag(path: Path, topics: dict[str, int]) -> None:
-    """Clouds of `bag_points`, without a field `label`, at 10 Hz on topics with so many messages each."""
+def write_bag(path: Path, topics: dict[str, int], labelled: bool = False) -> None:
+    """Clouds of `bag_points`, with or without the field `label`, at 10 Hz on topics with so many messages each."""
     from rosbags.rosbag2 import StoragePlugin, Writer
     from rosbags.typesys import Stores, get_typestore
 
@@ -56,6 +56,8 @@ def write_bag(path: Path, topics: dict[str, int]) -> None:
                     types["sensor_msgs/msg/PointField"](name=name, offset=4 * place, datatype=7, count=1)
                     for place, name in enumerate(names)
                 ]
+                if labelled:
+                    fields.append(types["sensor_msgs/msg/PointField"](name="label", offset=16, datatype=2, count=1))
                 points = bag_points(index)
                 cloud = types[kind](
                     header=types["std_msgs/msg/Header"](stamp=stamp, frame_id="lidar"),
@@ -102,6 +104,21 @@ def test_the_page_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     with pytest.raises(DataError, match=r"recordings\[2\]\): .*2 PointCloud2 topics"):
         own_recordings(edit(tmp_path, (re.search(r"    topic: .*\n", block("manifest"))[0], "")))  # type: ignore[index]
+
+
+def test_a_bag_brings_its_labels_in_a_field(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bags" / "one", {"/points": 3}, labelled=True)
+    recording = f"{{path: bags/one/{next((tmp_path / 'bags' / 'one').glob('*.mcap')).name}, split: train}}"
+    manifest = f"rate_hz: 10\npoint_classes: [background, person]\nrecordings: [{recording}]"
+    (tmp_path / "manifest.yaml").write_text(manifest)
+    items = frames_of(own_recordings(tmp_path).videos[0])
+    assert len(items) == 3
+    for index, item in enumerate(items):
+        written = bag_points(index)
+        np.testing.assert_array_equal(item.labels, written["label"][np.isfinite(written["x"])])
+    (tmp_path / "manifest.yaml").write_text(manifest.replace(", person", ""))
+    with pytest.raises(DataError, match=r"line 3 \(recordings\[0\]\): the frame at .* has point label 1"):
+        own_recordings(tmp_path)
 
 
 def test_the_page_quotes_a_real_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
