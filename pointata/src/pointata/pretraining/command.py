@@ -1,14 +1,22 @@
-"""`pointata pretrain`: the command line around pre-training and its data."""
+"""`pointata pretrain` and `pointata classify`: command lines around pre-training and its check."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from pointata.memory import keep_freed_memory
+from pointata.model.backbone import Backbone
+from pointata.model.bundle import load_backbone
+from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.masked import Pretrain
 from pointata.pretraining.shape_data import ShapeData
+from pointata.pretraining.shapes import load_shapes
+
+_log = logging.getLogger(__name__)
 
 
 class _PretrainCLI(LightningCLI):
@@ -35,3 +43,29 @@ def pretrain(arguments: Sequence[str]) -> Path:
     cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume)
     path: Path = cli.model.save(cli.config.out)
     return path
+
+
+def classify(arguments: Sequence[str]) -> dict[str, float]:
+    """Check a backbone: accuracy on labelled shapes of a linear probe, fine-tuned, and trained from random weights."""
+    parser = ArgumentParser(prog="pointata classify", description=classify.__doc__)
+    parser.add_argument("--config", action="config", help="YAML file with the settings below")
+    parser.add_argument("--backbone", type=str, required=True, help="backbone bundle: a path or a name")
+    parser.add_argument("--source", type=str, default="sim:shapes", help="labelled shapes: a folder or sim:shapes?...")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch; 0 for torch's choice")
+    parser.add_class_arguments(ClassifySettings, "settings")
+    given = parser.instantiate_classes(parser.parse_args(list(arguments)))
+    keep_freed_memory()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    config, state = load_backbone(given.backbone)
+    backbone = Backbone(config)
+    backbone.load_state_dict({name.removeprefix("backbone."): value for name, value in state.items()})
+    density = given.settings.density
+    train, test = (load_shapes(given.source, density.points, given.seed, split) for split in ("train", "test"))
+    result: dict[str, float] = {}
+    for start in STARTS:
+        model = train_classifier(train, start, config, backbone, given.settings, given.seed)
+        result[start] = accuracy(model, test, density)
+        _log.info("%s: %.3f of %d test shapes", start, result[start], len(test))
+    return result

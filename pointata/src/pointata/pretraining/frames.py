@@ -1,18 +1,23 @@
 """Single frames of simulated rooms and streets, normalised as training on point videos normalises them."""
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
+from pointata.data.simulation import simulated
 from pointata.data.simulator.splits import Split
 from pointata.errors import ConfigError
 from pointata.sampling import SamplingConfig
-from pointata.transfer.simulated import SimulatedClips
+from pointata.transfer.cache import cached_recordings, load_recording
 
-# Neighbouring frames are nearly the same: every fifth of a room (0.5 s), every third of a street (0.3 s).
-_ROOM_STRIDE, _STREET_STRIDE = 5, 3
-# The samplings of config/train/sim_room.yaml and sim_street.yaml, so that they share its sampled recordings.
-_ROOM = SamplingConfig(points=1024, range_power=1.5, scale_m=2.0)
-_STREET = SamplingConfig(points=2048, voxel_m=0.1, range_power=0.5, scale_m=20.0)
+#: The samplings of config/train/sim_room.yaml and sim_street.yaml, so that they share the sampled recordings.
+ROOM = SamplingConfig(points=1024, range_power=1.5, scale_m=2.0, point_neighbours=0)
+STREET = SamplingConfig(points=2048, voxel_m=0.1, range_power=0.5, scale_m=20.0, point_neighbours=0)
+# Frames of a recording, those held out, and how far apart the frames that are taken: neighbours are nearly the same.
+_ROOM_FRAMES, _ROOM_TEST, _ROOM_STRIDE = 150, 8, 5
+_STREET_FRAMES, _STREET_TEST, _STREET_STRIDE = 30, 6, 3
+_CACHE = Path("build/cache")
 
 
 def load_frames(
@@ -29,18 +34,18 @@ def load_frames(
     Returns:
         (S, P, 3) float32 and labels (S,), all -1.
     """
-    if points > min(_ROOM.points, _STREET.points):
-        raise ConfigError(f"frames of the simulator have {_ROOM.points} sampled points, not {points}")
+    if points > ROOM.points:
+        raise ConfigError(f"frames of the simulator have {ROOM.points} sampled points, not {points}")
     sources = []
     if rooms:
-        sources.append((SimulatedClips("room", rooms, 150, 8, sampling=_ROOM), _ROOM_STRIDE))
+        sources.append((simulated("room", rooms, _ROOM_FRAMES, _ROOM_TEST), ROOM, _ROOM_STRIDE))
     if streets:
-        data = SimulatedClips("street", streets, 30, 6, clip_frames=3, sampling=_STREET)
-        sources.append((data, _STREET_STRIDE))
+        sources.append((simulated("street", streets, _STREET_FRAMES, _STREET_TEST), STREET, _STREET_STRIDE))
+    wanted = {"val" if split == "test" else split for split in splits}
     frames = []
-    for data, stride in sources:
-        data.setup("fit")
-        chosen = {"train": data.train_recordings, "test": data.validation_recordings}
-        frames += [recording.points[::stride, :points] for part in splits for recording in chosen[part]]
+    for videos, sampling, stride in sources:
+        chosen = [video.source for video in videos.where(lambda video: video.split in wanted)]
+        for path in cached_recordings(_CACHE, chosen, sampling, 1):
+            frames.append(load_recording(path).points[::stride, :points])
     result = np.concatenate(frames)
     return result, np.full(len(result), -1, dtype=np.int64)

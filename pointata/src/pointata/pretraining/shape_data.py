@@ -52,8 +52,6 @@ class ShapeDraws(Dataset[Tensor]):
         return self._draws
 
     def __getitem__(self, item: int) -> Tensor:
-        if item >= self._draws:
-            raise IndexError(item)
         rng = np.random.default_rng([*self._key, item])
         points = self._sources[item % len(self._sources)].points
         return torch.from_numpy(self._augmentation.apply(points[int(rng.integers(len(points)))], rng))
