@@ -14,8 +14,9 @@ from pointata.cli import main
 from pointata.model.bundle import load_bundle
 from pointata.model.trainable import adapter_state, backbone_state
 from pointata.sampling import SamplingConfig
+from pointata.transfer.augmentation import Augmentation
 from pointata.transfer.cache import SampledRecording, cached_recordings, load_recording
-from pointata.transfer.clips import Augmentation, ClipDataset, collate
+from pointata.transfer.clips import ClipShape, EpochSampler, FixedClips, RandomClips, collate
 
 
 def recording(seed: int, frames: int = 9, points: int = 40) -> SampledRecording:
@@ -27,58 +28,139 @@ def recording(seed: int, frames: int = 9, points: int = 40) -> SampledRecording:
         actions=100 * seed + np.arange(frames),
         origins=rng.normal(size=(frames, 3)),
         stamps=np.arange(frames, dtype=np.float64) / 10,
+        features=rng.normal(size=(frames, points, 2)).astype(np.float32),
     )
 
 
 def test_fixed_clips_walk_through_the_recordings() -> None:
     recordings = [recording(1), recording(2, frames=6)]
-    clips = ClipDataset(recordings, frames=4, dense=2, point_neighbours=3)
+    clips = FixedClips(recordings, ClipShape(frames=4, stride=2, dense=2, point_neighbours=3))
     starts = [(0, 0), (0, 2), (0, 4), (1, 0), (1, 2)]
     assert len(clips) == len(starts)
     for item, (number, start) in enumerate(starts):
-        clip, labels, actions = clips[item]
-        source, part = recordings[number], slice(start, start + 4)
-        np.testing.assert_array_equal(clip.points, source.points[part])
-        np.testing.assert_array_equal(labels, source.labels[part])
-        np.testing.assert_array_equal(actions, source.actions[part])
-        np.testing.assert_allclose(clip.origins, source.origins[part] - source.origins[start])
-        np.testing.assert_allclose(clip.stamps, [0, 0.1, 0.2, 0.3], atol=1e-12)
+        batch = clips[item]
+        clip, source, part = batch.clip, recordings[number], slice(start, start + 4)
+        assert batch.videos.tolist() == [number]
+        np.testing.assert_array_equal(clip.points[0], source.points[part])
+        np.testing.assert_array_equal(batch.labels[0], source.labels[part])
+        np.testing.assert_array_equal(batch.actions[0], source.actions[part])
+        np.testing.assert_allclose(clip.origins[0], source.origins[part] - source.origins[start])
+        np.testing.assert_allclose(clip.stamps[0], [0, 0.1, 0.2, 0.3], atol=1e-12)
+        assert clip.features is not None
+        np.testing.assert_array_equal(clip.features[0], source.features[part])
         assert clip.neighbours is not None
-        for frame, near in zip(source.points[part][-2:], clip.neighbours, strict=True):
+        for frame, near in zip(source.points[part][-2:], clip.neighbours[0], strict=True):
             distance = np.linalg.norm(frame[:, None] - frame[None], axis=-1)
             np.testing.assert_array_equal(near, np.argsort(distance, axis=1)[:, :3])
-    batch = collate([clips[0], clips[3]])
-    assert batch.labels.shape == (2, 4, 40)
-    assert batch.actions[:, 0].tolist() == [100, 200]
+    joined = collate([clips[0], clips[3]])
+    assert joined.labels.shape == (2, 4, 40)
+    assert joined.actions[:, 0].tolist() == [100, 200]
+    assert joined.videos.tolist() == [0, 1]
 
 
-def test_augmented_clips_keep_shape_truth_and_neighbours() -> None:
+def drawn(augmentation: Augmentation, mirrored: dict[int, int] | None = None, seed: int = 0) -> RandomClips:
+    """Random clips of two recordings, four frames each."""
+    shape = ClipShape(frames=4, stride=1, dense=1, point_neighbours=3)
+    return RandomClips([recording(1), recording(2)], shape, augmentation, mirrored or {}, seed)
+
+
+def test_drawn_clips_are_similar_images_of_what_was_recorded() -> None:
     recordings = [recording(1), recording(2)]
-    torch.manual_seed(0)
-    clips = ClipDataset(recordings, 4, 1, 3, Augmentation(scale=0.2), clips_per_epoch=12)
-    plain = ClipDataset(recordings, 4, 1, 3)
-    assert len(clips) == 12
-    scales, drawn = [], set()
+    clips = drawn(Augmentation(scale=0.2))
+    scales, seen = [], set()
     for item in range(12):
-        clip, labels, actions = clips[item]
-        number, start = divmod(int(actions[0]), 100)
-        drawn.add((number, start))
+        batch = clips[item]
+        number, start = divmod(int(batch.actions[0, 0]), 100)
+        seen.add((number, start))
         source, part = recordings[number - 1], slice(start, start + 4)
-        np.testing.assert_array_equal(actions, source.actions[part])
-        np.testing.assert_array_equal(labels, source.labels[part])
+        np.testing.assert_array_equal(batch.actions[0], source.actions[part])
+        np.testing.assert_array_equal(batch.labels[0], source.labels[part])
         # points in the world, all frames together: a similarity stretches all of their distances alike
         before = (source.points[part] + source.origins[part][:, None]).reshape(-1, 3)
-        after = (clip.points.numpy() + clip.origins.numpy()[:, None]).reshape(-1, 3)
+        after = (batch.clip.points[0].numpy() + batch.clip.origins[0].numpy()[:, None]).reshape(-1, 3)
         ratio = pdist(after) / pdist(before)
         np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
         scales.append(ratio[0])
-        if start in (0, 2, 4):
-            fixed = plain[(number - 1) * 3 + start // 2][0].neighbours
-            assert torch.equal(torch.as_tensor(clip.neighbours), torch.as_tensor(fixed))
     assert min(scales) >= 0.799
     assert max(scales) <= 1.201
     assert np.ptp(scales) > 0.05
-    assert len(drawn) > 3
+    assert len(seen) > 3
+
+
+def test_what_an_epoch_shows_depends_on_seed_and_number_alone() -> None:
+    first, again, other = drawn(Augmentation()), drawn(Augmentation()), drawn(Augmentation(), seed=1)
+    torch.manual_seed(1)  # neither the process's random state nor the order of asking matters
+    assert torch.equal(first[5].clip.points, [again[9], again[5]][1].clip.points)
+    assert not torch.equal(first[5].clip.points, first[6].clip.points)
+    assert not torch.equal(first[5].clip.points, other[5].clip.points)
+
+
+def test_mirrored_clips_show_the_mirrored_action() -> None:
+    """An upright L of points tells by its handedness whether it was mirrored."""
+    corner = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float32)
+    source = SampledRecording(
+        points=np.repeat(corner[None], 4, axis=0),
+        labels=np.zeros((4, 4), dtype=np.uint8),
+        actions=np.array([0, 1, 2, -1]),
+        origins=np.zeros((4, 3)),
+        stamps=np.arange(4.0),
+        features=np.zeros((4, 4, 0), dtype=np.float32),
+    )
+    clips = RandomClips([source], ClipShape(4, 1, 0, 0), Augmentation(), {0: 1, 1: 0}, seed=0)
+    hands = {True: [1, 0, 2, -1], False: [0, 1, 2, -1]}
+    found = set()
+    for item in range(20):
+        axes = (clips[item].clip.points[0, 0, 1:] - clips[item].clip.points[0, 0, 0]).numpy()
+        mirrored = bool(np.linalg.det(axes) < 0)
+        assert clips[item].actions[0].tolist() == hands[mirrored]
+        found.add(mirrored)
+    assert found == {True, False}
+
+
+def test_points_left_out_are_replaced_by_others_of_their_frame() -> None:
+    plain, thinned = drawn(Augmentation(drop=0.0)), drawn(Augmentation(drop=0.9))
+    rng = np.random.default_rng(0)
+    used = Augmentation(drop=0.9).thin_out(rng, 50, 40)
+    assert (used[:, 0] == 0).all()
+    counts = [len(np.unique(row)) for row in used]
+    assert min(counts) < 40
+    assert all((np.diff(row[:count]) > 0).all() for row, count in zip(used, counts, strict=True))
+    whole = {len(np.unique(plain[item].clip.points[0, 0], axis=0)) for item in range(8)}
+    assert whole == {40}
+    assert min(len(np.unique(thinned[item].clip.points[0, 0], axis=0)) for item in range(8)) < 40
+
+
+def test_pace_plays_faster_or_slower_within_the_recording() -> None:
+    augmentation = Augmentation(pace=0.5)
+    rng = np.random.default_rng(0)
+    paces = []
+    for _ in range(200):
+        index, pace = augmentation.frames(rng, 20, 10)
+        assert index.min() >= 0
+        assert index.max() < 20
+        np.testing.assert_allclose(index - index[0], np.arange(10) * pace, atol=0.5 + 1e-9)
+        paces.append(pace)
+    assert min(paces) < 0.6
+    assert max(paces) > 1.4
+    index, pace = augmentation.frames(rng, 10, 10)  # no room to play faster
+    assert pace <= 1.0
+    assert index.max() < 10
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_processes_share_an_epoch_without_overlap(processes: int) -> None:
+    shares = [EpochSampler(10, rank, processes, fresh=True) for rank in range(processes)]
+    epochs = []
+    for epoch in (0, 1):
+        for share in shares:
+            share.set_epoch(epoch)
+        numbers = [list(share) for share in shares]
+        assert [len(share) for share in shares] == [len(part) for part in numbers]
+        epochs.append(sorted(sum(numbers, [])))
+    assert epochs == [list(range(10)), list(range(10, 20))]
+    fixed = EpochSampler(10, 0, 1, fresh=False)
+    fixed.set_epoch(3)
+    assert list(fixed) == list(range(10))
 
 
 #: A module of its own, because the processes that sample must be able to import it.
@@ -106,7 +188,7 @@ def test_recordings_are_sampled_once_for_each_sampling(tmp_path: Path, monkeypat
     sources = [partial(synthetic, seed, str(log)) for seed in (0, 1)]
     sampling = SamplingConfig(points=16, scale_m=2.0, point_neighbours=0)
     told: list[tuple[int, int]] = []
-    paths = cached_recordings(folder, sources, sampling, 1, lambda *of: told.append(of))
+    paths = cached_recordings(folder, sources, sampling, 1, progress=lambda *of: told.append(of))
     assert told == [(1, 2), (2, 2)]
     assert cached_recordings(folder, sources, sampling, 1) == paths
     assert log.read_text().split() == ["0", "1"]
@@ -128,8 +210,8 @@ def arguments(folder: Path, name: str, backbone: str, mode: str) -> list[str]:
         "model.settings.name": name, "model.settings.backbone": backbone, "model.settings.mode": mode,
         "model.settings.groups": 16, "model.settings.group_size": 8, "model.settings.window": 4,
         "model.settings.settle_frames": 1,
-        "data.scene": "room", "data.recordings": 2, "data.validation_recordings": 1, "data.recording_frames": 8,
-        "data.clip_frames": 4, "data.dense_frames": 1, "data.clips_per_epoch": 4, "data.batch_size": 2,
+        "data.set": "sim:room?recordings=2&validation=1&test=0&frames=8",
+        "data.clips.frames": 4, "data.clips.dense_frames": 1, "data.clips.per_epoch": 4, "data.clips.batch_size": 2,
         "data.workers": 0, "data.cache": folder / "cache",
         "data.sampling.points": 64, "data.sampling.point_neighbours": 4, "data.sampling.scale_m": 2.0,
         "trainer.max_epochs": 1, "trainer.accelerator": "cpu", "trainer.logger": "false",
@@ -186,7 +268,20 @@ def test_a_run_may_be_repeated_into_the_same_folder(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("--data.clip_frames=9", "clip_frames (9) <= recording_frames (8)"),
+        ("--data.clips.frames=9", "no training recording has 9 frames"),
+        ("--data.clips.validation_frames=9", "no validation recording has 9 frames"),
+        ("--data.clips.dense_frames=9", "dense_frames from 0 to"),
+        ("--data.clips.dense_frames=0", "clips.dense_frames of at least 1"),
+        ("--data.set=sim:kitchen", "no scene 'kitchen'"),
+        ("--data.set=nothing:here", "names no data set"),
+        ('--data.tasks=["action","flow"]', "no labels for the task flow"),
+        ('--data.features=["doppler"]', "no point channel doppler"),
+        ('--data.held_out=["anna"]', "no subject anna"),
+        ("--data.augmentation.scale=2", "below 1"),
+        ("--model.settings.settle_frames=4", "settle_frames (4) must be below"),
+        ("--model.settings.actor=dog", "actor 'dog' is no point class"),
+        ("--model.settings.aligned=nowhere.safetensors", "cannot start a network from scratch"),
+        ("--resume=nowhere.ckpt", "no checkpoint nowhere.ckpt"),
         ("--model.settings.mode=adapters", "no bundle"),
     ],
 )

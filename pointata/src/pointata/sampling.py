@@ -34,6 +34,9 @@ class SamplingConfig:
     favours what is near the sensor."""
     scale_m: float = 1.0
     """Length of one unit of the network's coordinates, metres."""
+    centre_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Place that becomes the origin of the network's coordinates, metres from the sensor in world-aligned axes: where a
+    sensor that stands still looks at. Small coordinates are told apart best."""
     min_range_m: float = 0.0
     """Points nearer to the sensor are not used, metres."""
     max_range_m: float = 0.0
@@ -42,6 +45,9 @@ class SamplingConfig:
     """Nearest sampled points listed for each point; 0 where no semantic head needs them."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "centre_m", tuple(float(value) for value in self.centre_m))  # a list, if from JSON
+        if len(self.centre_m) != 3 or not all(abs(value) < _FARTHEST_M for value in self.centre_m):
+            raise ConfigError(f"sampling.centre_m must be three numbers (x, y, z in metres), got {self.centre_m}")
         if self.points < 1 or self.scale_m <= 0 or self.voxel_m < 0 or not 0 <= self.range_power <= 2:
             raise ConfigError(
                 f"sampling needs points >= 1, scale_m > 0, voxel_m >= 0 and range_power from 0 to 2: {self}"
@@ -121,8 +127,8 @@ def sample_frame(frame: Frame, config: SamplingConfig, features: Sequence[str] =
     channels = select_features(frame, features)
     candidates = frame.points if len(used) == len(frame.points) else frame.points[used]
     index = used[sample_indices(candidates, config.points, config.voxel_m, config.range_power)]
-    points = rotate(frame.T_world_sensor, frame.points[index]) / np.float32(config.scale_m)
-    points = np.ascontiguousarray(points)
+    points = rotate(frame.T_world_sensor, frame.points[index]) - np.asarray(config.centre_m, dtype=np.float32)
+    points = np.ascontiguousarray(points / np.float32(config.scale_m))
     return SampledFrame(
         index=index,
         used=used,

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 #: How much of the network a training run may change.
 Mode = Literal["adapters", "linear_probe", "full", "scratch"]
 
+#: Prefix of the embedder's copy of the tokenizer.
+POINT_NET = "embedder.point_net."
 _ADAPTER_ROOMS = ("embedder.", "adapters.", "context.", "heads.")
 # Inside PointATA the embedder stands in for the tokenizer, which therefore never receives a gradient.
 _UNUSED = "backbone.tokenizer."
@@ -18,28 +20,34 @@ def is_adapter(name: str) -> bool:
     return name.startswith(_ADAPTER_ROOMS)
 
 
-def is_trained(name: str, mode: Mode) -> bool:
-    """True for a parameter that a run in `mode` changes."""
+def is_trained(name: str, mode: Mode, point_net: bool = True) -> bool:
+    """True for a parameter that a run in `mode` changes.
+
+    Args:
+        name: of the parameter.
+        mode: of the run.
+        point_net: whether mode "adapters" also changes the embedder's copy of the tokenizer.
+    """
     if mode == "linear_probe":
         return name.startswith("heads.")
     if mode == "adapters":
-        return is_adapter(name)
+        return is_adapter(name) and (point_net or not name.startswith(POINT_NET))
     return not name.startswith(_UNUSED)
 
 
-def set_trainable(model: nn.Module, mode: Mode) -> None:
+def set_trainable(model: nn.Module, mode: Mode, point_net: bool = True) -> None:
     """Switch on the gradients of exactly the parameters that `mode` trains."""
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(is_trained(name, mode))
+        parameter.requires_grad_(is_trained(name, mode, point_net))
 
 
-def freeze_statistics(model: nn.Module, mode: Mode) -> None:
+def freeze_statistics(model: nn.Module, mode: Mode, point_net: bool = True) -> None:
     """Put every normalisation layer without a trained parameter into eval(): its running statistics must not move.
 
     To be called after each `model.train()`.
     """
     for name, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm1d) and not is_trained(f"{name}.weight", mode):
+        if isinstance(module, nn.BatchNorm1d) and not is_trained(f"{name}.weight", mode, point_net):
             module.eval()
 
 
@@ -53,9 +61,9 @@ def backbone_state(model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in model.state_dict().items() if not is_adapter(name)}
 
 
-def parameter_counts(model: nn.Module, mode: Mode) -> tuple[int, int]:
+def parameter_counts(model: nn.Module, mode: Mode, point_net: bool = True) -> tuple[int, int]:
     """Number of trained parameters and of all parameters."""
-    sizes = [(is_trained(name, mode), parameter.numel()) for name, parameter in model.named_parameters()]
+    sizes = [(is_trained(name, mode, point_net), parameter.numel()) for name, parameter in model.named_parameters()]
     return sum(size for trained, size in sizes if trained), sum(size for _, size in sizes)
 
 

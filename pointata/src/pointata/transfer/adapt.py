@@ -17,8 +17,17 @@ from pointata.model.bundle import BundleMetadata, load_backbone, save_bundle
 from pointata.model.config import NetworkConfig, preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
-from pointata.model.trainable import Mode, freeze_statistics, is_trained, parameter_counts, set_trainable
+from pointata.model.trainable import (
+    POINT_NET,
+    Mode,
+    freeze_statistics,
+    is_trained,
+    parameter_counts,
+    set_trainable,
+)
 from pointata.transfer.clips import ClipBatch
+from pointata.transfer.losses import attention_loss, class_weights, frames_loss
+from pointata.transfer.schedule import warm_up_then_cosine
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,8 @@ class AdaptSettings:
     """Size of the network: "tiny", "small" or "base"."""
     mode: Mode = "adapters"
     """What is trained: "adapters", "linear_probe", "full" (makes the backbone <name>_backbone) or "scratch"."""
+    aligned: Path | None = None
+    """Embedder that stage 1 aligned (a file that `pointata align` wrote); None to start from the backbone's tokenizer."""
     groups: int = 64
     """Tokens of a frame."""
     group_size: int = 32
@@ -44,7 +55,7 @@ class AdaptSettings:
     learning_rate: float = 1e-3
     """Peak rate of AdamW, reached after the warm-up, then cosine to zero."""
     embedder_rate_factor: float = 0.1
-    """The point align embedder's share of the rate, except in mode "scratch"."""
+    """Share of the rate that the embedder's copy of the tokenizer learns at, except in mode "scratch"; 0 freezes it."""
     weight_decay: float = 0.05
     """Of AdamW; none on vectors."""
     warmup_steps: int = 50
@@ -57,6 +68,12 @@ class AdaptSettings:
     """First frames of a clip that the action losses leave out."""
     class_weight_power: float = 0.5
     """Point classes are weighted by (1 / share) ** power."""
+
+    def __post_init__(self) -> None:
+        if self.aligned is not None and self.mode == "scratch":
+            raise ConfigError("an aligned embedder belongs to a backbone: it cannot start a network from scratch")
+        if self.aligned is not None and not self.aligned.is_file():
+            raise ConfigError(f"aligned embedder {self.aligned} does not exist: make it with `pointata align`")
 
 
 class Adapt(lightning.LightningModule):
@@ -72,25 +89,54 @@ class Adapt(lightning.LightningModule):
 
     def configure_model(self) -> None:
         """Build the network for the data at hand."""
-        if hasattr(self, "model"):
-            return
-        p, data = self.settings, self.trainer.datamodule  # type: ignore[attr-defined]
+        if not hasattr(self, "model"):
+            self.build(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def build(self, data: Any) -> None:
+        """Build the network for a data module: its heads, features and classes.
+
+        Raises:
+            ConfigError, BundleError: the settings contradict the data, or a bundle is missing or does not fit.
+        """
+        p = self.settings
         config = preset(
             p.preset,
             groups=p.groups,
             group_size=p.group_size,
             window=p.window,
             height=p.height,
+            features=data.features,
             heads={task: len(classes) for task, classes in data.heads.items()},
         )
-        self.model = self._build(config)
-        set_trainable(self.model, p.mode)
+        if {"action", "segments"} & set(config.heads) and not 0 <= p.settle_frames < data.shortest_clip:
+            raise ConfigError(f"settle_frames ({p.settle_frames}) must be below the clip's {data.shortest_clip} frames")
+        self._metadata(config, data)  # refuses what no bundle can hold, before any training
+        self.model = self._network(config)
+        if p.aligned is not None:
+            from pointata.transfer.aligned import load_aligned
+
+            load_aligned(p.aligned, self.model)
+        set_trainable(self.model, p.mode, self._trains_point_net)
         self._actor = self._actor_id([c.name for c in data.heads.get("semantic", ())])
-        classes = config.heads
-        if "action" in classes:
-            self.action_accuracy = MulticlassAccuracy(classes["action"], average="micro", ignore_index=-1)
-            self.segments_accuracy = MulticlassAccuracy(classes["segments"], average="micro", ignore_index=-1)
-        self.miou = MulticlassJaccardIndex(classes["semantic"], ignore_index=UNLABELLED)
+        self.accuracy = torch.nn.ModuleDict(
+            {
+                task: MulticlassAccuracy(config.heads[task], average="micro", ignore_index=-1)
+                for task in ("action", "segments")
+                if task in config.heads
+            }
+        )
+        if "action" in config.heads:
+            self.opinion_accuracy = MulticlassAccuracy(config.heads["action"], average="micro", ignore_index=-1)
+        if "semantic" in config.heads:
+            self.miou = MulticlassJaccardIndex(config.heads["semantic"], ignore_index=UNLABELLED)
+
+    @property
+    def _trains_point_net(self) -> bool:
+        return self.settings.embedder_rate_factor > 0
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """Number of trained parameters and of all parameters."""
+        return parameter_counts(self.model, self.settings.mode, self._trains_point_net)
 
     def _actor_id(self, names: list[str]) -> int | None:
         if self.settings.actor is None:
@@ -99,7 +145,7 @@ class Adapt(lightning.LightningModule):
             raise ConfigError(f"actor {self.settings.actor!r} is no point class of the data ({', '.join(names)})")
         return names.index(self.settings.actor)
 
-    def _build(self, config: NetworkConfig) -> PointATA:
+    def _network(self, config: NetworkConfig) -> PointATA:
         if self.settings.mode == "scratch":
             return PointATA(config)
         found, state = load_backbone(self.settings.backbone)
@@ -116,41 +162,42 @@ class Adapt(lightning.LightningModule):
         """Switch to training; the statistics of frozen normalisation layers stay as they are."""
         super().train(mode)
         if hasattr(self, "model"):
-            freeze_statistics(self.model, self.settings.mode)
+            freeze_statistics(self.model, self.settings.mode, self._trains_point_net)
         return self
 
     def on_fit_start(self) -> None:
-        """Weigh the point classes by their share in the training data, and say what is trained."""
+        """Freeze what is frozen, and weigh the point classes."""
         self.train()
-        trained, total = parameter_counts(self.model, self.settings.mode)
-        self.print(f"{trained:,} of {total:,} parameters are trained ({100 * trained / total:.1f} %)")
-        labels = torch.from_numpy(self.trainer.datamodule.label_counts()).float()  # type: ignore[attr-defined]
-        share = labels / labels.sum()
-        weight = torch.where(share > 0, share.clamp(min=1e-4) ** -self.settings.class_weight_power, 0.0)
-        self._point_weights = (weight / (weight * share).sum()).to(self.device)
+        self.weigh_classes(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def weigh_classes(self, data: Any) -> None:
+        """Weigh the point classes by their share in the training data."""
+        if "semantic" in self.model.heads:
+            counts = torch.from_numpy(data.label_counts())
+            self._point_weights = class_weights(counts, self.settings.class_weight_power).to(self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """Draw dropout afresh, by seed and epoch alone: a resumed run goes on as if it had never stopped."""
+        seed = self.trainer.datamodule.seed  # type: ignore[attr-defined]
+        torch.manual_seed(seed + 1_000_003 * (self.current_epoch + 1) + self.global_rank)
 
     def losses(self, batch: ClipBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Losses and logits by task."""
+        p, heads = self.settings, self.model.heads
         state = self.model.initial_state(len(batch.actions))
         clip = batch.clip
-        dense = 0 if clip.neighbours is None else clip.neighbours.shape[1]
         encoded, _ = self.model.encode(replace(clip, neighbours=None), state)
-        heads = self.model.heads
         losses, logits = {}, {}
         if "action" in heads:
             logits["action"] = heads["action"](encoded.pooled, encoded.valid)
+        if "segments" in heads:
             logits["segments"], _ = heads["segments"](encoded.frames, state.segments)
-            for task in ("action", "segments"):
-                late = slice(self.settings.settle_frames, None)
-                losses[task] = F.cross_entropy(
-                    logits[task][:, late].flatten(0, 1),
-                    batch.actions[:, late].flatten(),
-                    ignore_index=-1,
-                    label_smoothing=self.settings.label_smoothing,
-                )
-            if self._actor is not None and encoded.attention is not None:
-                losses["attention"] = attention_loss(encoded.attention, batch.labels, self._actor)
-        if dense:
+        for task, scores in logits.items():
+            losses[task] = frames_loss(scores, batch.actions, p.settle_frames, p.label_smoothing)
+        if self._actor is not None and encoded.attention is not None:
+            losses["attention"] = attention_loss(encoded.attention, batch.labels, self._actor)
+        if "semantic" in heads and clip.neighbours is not None:
+            dense = clip.neighbours.shape[1]
             logits["semantic"] = self.model.semantic(encoded, _tail(clip, dense))
             losses["semantic"] = F.cross_entropy(
                 logits["semantic"].flatten(0, 2),
@@ -169,18 +216,31 @@ class Adapt(lightning.LightningModule):
         return total
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
-        """Accuracy at the newest frame of each clip, mIoU of its points."""
+        """Accuracy at the newest frame of each clip, mIoU of its points.
+
+        "val/accuracy" is that of the action the node would report, before hysteresis: the mean of the scores of both
+        frame heads where both have the same classes.
+        """
         losses, logits = self.losses(batch)
-        self.log_dict({f"val/{task}": value for task, value in losses.items()}, batch_size=len(batch.actions))
+        self.log_dict({f"val/{task}_loss": value for task, value in losses.items()}, batch_size=len(batch.actions))
+        newest = batch.actions[:, -1]
+        for task, accuracy in self.accuracy.items():
+            accuracy(logits[task][:, -1], newest)
+            self.log(f"val/{task}_accuracy", accuracy)
         if "action" in logits:
-            self.action_accuracy(logits["action"][:, -1], batch.actions[:, -1])
-            self.segments_accuracy(logits["segments"][:, -1], batch.actions[:, -1])
-            self.log("val/action_accuracy", self.action_accuracy, prog_bar=True)
-            self.log("val/segments_accuracy", self.segments_accuracy)
+            self.opinion_accuracy(self._opinion(logits), newest)
+            self.log("val/accuracy", self.opinion_accuracy, prog_bar=True)
         if "semantic" in logits:
             dense = logits["semantic"].shape[1]
             self.miou(logits["semantic"].flatten(0, 2), batch.labels[:, -dense:].flatten())
             self.log("val/miou", self.miou, prog_bar=True)
+
+    def _opinion(self, logits: dict[str, Tensor]) -> Tensor:
+        """(B, C) scores of the newest frame's action, as `Predictor` reports them."""
+        heads = self.trainer.datamodule.heads  # type: ignore[attr-defined]
+        same = heads["action"] == heads.get("segments")
+        tasks = ("action", "segments") if same else ("action",)
+        return torch.stack([logits[task][:, -1].softmax(-1) for task in tasks]).mean(dim=0)
 
     def configure_optimizers(self) -> Any:
         """AdamW with linear warm-up and cosine decay; no decay on vectors."""
@@ -188,9 +248,8 @@ class Adapt(lightning.LightningModule):
         slow = 1.0 if p.mode == "scratch" else p.embedder_rate_factor
         groups: dict[tuple[bool, bool], list[Tensor]] = {}
         for name, parameter in self.model.named_parameters():
-            if is_trained(name, p.mode):
-                key = (name.startswith("embedder.point_net."), parameter.dim() > 1)
-                groups.setdefault(key, []).append(parameter)
+            if is_trained(name, p.mode, self._trains_point_net):
+                groups.setdefault((name.startswith(POINT_NET), parameter.dim() > 1), []).append(parameter)
         optimizer = torch.optim.AdamW(
             [
                 {
@@ -201,55 +260,34 @@ class Adapt(lightning.LightningModule):
                 for (embedder, matrix), parameters in groups.items()
             ]
         )
-        steps = int(self.trainer.estimated_stepping_batches)
-        warmup = min(p.warmup_steps, max(1, steps // 5))
-        schedule = torch.optim.lr_scheduler.SequentialLR(
-            optimizer,
-            [
-                torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, total_iters=warmup),
-                torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps - warmup)),
-            ],
-            milestones=[warmup],
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return warm_up_then_cosine(optimizer, p.warmup_steps, int(self.trainer.estimated_stepping_batches))
 
-    def save(self, folder: Path, score: dict[str, float] | None = None) -> Path:
-        """Write the bundle (and, where it was trained, the backbone) into a folder."""
-        p, data = self.settings, self.trainer.datamodule  # type: ignore[attr-defined]
-        makes_backbone = p.mode in ("scratch", "full")
-        if makes_backbone:
-            self.model.adopt_embedder()
-        metadata = BundleMetadata(
+    def _metadata(self, config: NetworkConfig, data: Any, **training: Any) -> BundleMetadata:
+        p = self.settings
+        return BundleMetadata(
             name=p.name,
-            network=self.model.config,
+            network=config,
             sampling=data.sampling,
             heads=data.heads,
             frame_period_s=data.frame_period_s,
             backbone=f"{p.name}_backbone" if p.mode == "full" else Path(p.backbone).stem,
-            training={
-                **data.description,
-                "mode": p.mode,
-                "steps": self.trainer.global_step,
-                "preset": p.preset,
-                "torch": torch.__version__,
-            },
-            score=score or {},
+            training={**data.description, "mode": p.mode, "preset": p.preset, **training},
+        )
+
+    def save(self, folder: Path) -> Path:
+        """Write the bundle (and, where it was trained, the backbone) into a folder."""
+        makes_backbone = self.settings.mode in ("scratch", "full")
+        if makes_backbone:
+            self.model.adopt_embedder()
+        metadata = self._metadata(
+            self.model.config,
+            self.trainer.datamodule,  # type: ignore[attr-defined]
+            aligned=None if self.settings.aligned is None else self.settings.aligned.stem,
+            steps=self.trainer.global_step,
+            seed=self.trainer.datamodule.seed,  # type: ignore[attr-defined]
+            torch=torch.__version__,
         )
         return save_bundle(folder, self.model, metadata, replace_backbone=makes_backbone)
-
-
-def attention_loss(attention: Tensor, labels: Tensor, actor: int) -> Tensor:
-    """How much of the pooling's attention misses the actor: - log of its share, mean over frames that show the actor.
-
-    Args:
-        attention: (B, T, G, H) logarithm of the weights.
-        labels: (B, T, P) truth of the points, of which the first G are the tokens' centres.
-        actor: class that acts.
-    """
-    on_actor = labels[:, :, : attention.shape[2]] == actor  # (B, T, G)
-    share = attention.masked_fill(~on_actor.unsqueeze(-1), -torch.inf).logsumexp(dim=2)  # (B, T, H)
-    shown = on_actor.any(dim=2)
-    return -share[shown].mean() if shown.any() else attention.sum() * 0.0
 
 
 def _tail(clip: Clip, frames: int) -> Clip:

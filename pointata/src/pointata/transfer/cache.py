@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
+from pointata.errors import DataError, PointataError
 from pointata.frame import LabelledFrame
-from pointata.sampling import SamplingConfig, sample_frame
+from pointata.sampling import SamplingConfig, in_range, sample_frame
 
 #: Change when the meaning of a cached file changes.
 _VERSION = 1
@@ -31,6 +32,7 @@ class SampledRecording:
         actions: (T,) int64, -1 where unknown.
         origins: (T, 3) float64.
         stamps: (T,) float64, seconds from the first frame.
+        features: (T, P, F) float32 channels besides x, y, z; F may be 0.
     """
 
     points: NDArray[np.float32]
@@ -38,31 +40,50 @@ class SampledRecording:
     actions: NDArray[np.int64]
     origins: NDArray[np.float64]
     stamps: NDArray[np.float64]
+    features: NDArray[np.float32]
 
 
-def sample_recording(frames: Iterable[LabelledFrame], sampling: SamplingConfig) -> SampledRecording:
-    """Sample every frame of a recording."""
-    points, labels, actions, origins, stamps = [], [], [], [], []
+def sample_recording(
+    frames: Iterable[LabelledFrame], sampling: SamplingConfig, channels: Sequence[str] = ()
+) -> SampledRecording:
+    """Sample every frame of a recording; frames without a usable point are left out.
+
+    Raises:
+        DataError: no frame can be used, or one lacks a channel.
+    """
+    points, labels, actions, origins, stamps, features = [], [], [], [], [], []
     for item in frames:
-        sampled = sample_frame(item.frame, sampling)
+        if len(in_range(item.frame.points, sampling.min_range_m, sampling.max_range_m)) == 0:
+            continue
+        sampled = sample_frame(item.frame, sampling, channels)
         points.append(sampled.points)
+        features.append(sampled.features)
         unlabelled = np.full(len(sampled.index), UNLABELLED, dtype=np.uint8)
         labels.append(unlabelled if item.labels is None else item.labels[sampled.index])
         actions.append(-1 if item.action is None else item.action)
         origins.append(sampled.origin)
         stamps.append(sampled.stamp_s)
+    if not points:
+        raise DataError("no frame of the recording has a point within range: check min_range_m and max_range_m")
     times = np.array(stamps) - stamps[0]
-    return SampledRecording(np.stack(points), np.stack(labels), np.array(actions), np.stack(origins), times)
+    return SampledRecording(
+        np.stack(points), np.stack(labels), np.array(actions), np.stack(origins), times, np.stack(features)
+    )
 
 
-def _build(path: Path, sampling: SamplingConfig, source: Callable[[], Iterable[LabelledFrame]]) -> None:
-    recording = sample_recording(source(), sampling)
+def _build(
+    path: Path, sampling: SamplingConfig, source: Callable[[], Iterable[LabelledFrame]], channels: Sequence[str]
+) -> None:
+    try:
+        recording = sample_recording(source(), sampling, channels)
+    except PointataError as error:
+        raise DataError(f"{source}: {error}") from error
     temporary = path.with_suffix(".partial.npz")
     np.savez(temporary, **vars(recording))
     temporary.replace(path)
 
 
-def _build_one(job: tuple[Path, SamplingConfig, Callable[[], Iterable[LabelledFrame]]]) -> Path:
+def _build_one(job: tuple[Path, SamplingConfig, Callable[[], Iterable[LabelledFrame]], Sequence[str]]) -> Path:
     _build(*job)
     return job[0]
 
@@ -72,6 +93,7 @@ def cached_recordings(
     sources: Sequence[partial[Iterable[LabelledFrame]]],
     sampling: SamplingConfig,
     workers: int,
+    channels: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
     """Files of the sampled recordings, those that are missing made first.
@@ -81,11 +103,12 @@ def cached_recordings(
         sources: picklable partials that open a recording.
         sampling: how frames are sampled; its point neighbours are found later, when clips are drawn.
         workers: processes.
+        channels: features that are kept beside the points.
         progress: called with (made, to make).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{_fingerprint(source, sampling)}.npz" for source in sources]
-    todo = [(path, sampling, source) for path, source in zip(paths, sources, strict=True) if not path.exists()]
+    paths = [folder / f"{_fingerprint(source, sampling, channels)}.npz" for source in sources]
+    todo = [(path, sampling, source, tuple(channels)) for path, source in zip(paths, sources, strict=True) if not path.exists()]
     if todo:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             for done, _ in enumerate(pool.map(_build_one, todo), start=1):
@@ -93,17 +116,30 @@ def cached_recordings(
     return paths
 
 
-def _fingerprint(source: partial[Iterable[LabelledFrame]], sampling: SamplingConfig) -> str:
+def _identity(argument: Any) -> Any:
+    """An argument as it is; a file or folder with its size and time, so that a changed recording is sampled anew."""
+    if not isinstance(argument, Path):
+        return argument
+    status = argument.stat()
+    return [str(argument), status.st_size, status.st_mtime_ns]
+
+
+def _fingerprint(
+    source: partial[Iterable[LabelledFrame]], sampling: SamplingConfig, channels: Sequence[str]
+) -> str:
     description: dict[str, Any] = {
         "version": _VERSION,
         "source": source.func.__qualname__ if hasattr(source.func, "__qualname__") else str(source.func),
-        "arguments": [list(source.args), source.keywords],
+        "arguments": [[_identity(value) for value in source.args], source.keywords],
         "sampling": sampling.to_dict(),
     }
+    if channels:
+        description["channels"] = list(channels)
     return hashlib.sha256(json.dumps(description, sort_keys=True, default=str).encode()).hexdigest()[:20]
 
 
 def load_recording(path: Path) -> SampledRecording:
     """Read a file of `cached_recordings`."""
     with np.load(path) as data:
-        return SampledRecording(**{name: data[name] for name in data.files})
+        arrays = {name: data[name] for name in data.files}
+    return SampledRecording(**({"features": np.zeros((*arrays["points"].shape[:2], 0), np.float32)} | arrays))

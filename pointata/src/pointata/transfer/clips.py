@@ -1,17 +1,17 @@
 """Training clips: short runs of frames drawn from sampled recordings, augmented, batched."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from pointata.geometry.neighbours import cpu_nearest
-from pointata.geometry.rigid import yaw
 from pointata.model.state import Clip
+from pointata.transfer.augmentation import Augmentation
 from pointata.transfer.cache import SampledRecording
 
 
@@ -23,109 +23,151 @@ class ClipBatch:
         clip: B clips of T frames; `neighbours` covers only the last `dense` frames: (B, dense, P, k).
         labels: (B, T, P) int64 truth of the points, 255 = unlabelled.
         actions: (B, T) int64, -1 = unknown.
+        videos: (B,) int64, the recording that each clip comes from.
     """
 
     clip: Clip
     labels: Tensor
     actions: Tensor
+    videos: Tensor
 
     def to(self, device: torch.device) -> "ClipBatch":
         """Copy to a device."""
-        return ClipBatch(self.clip.to(device), self.labels.to(device), self.actions.to(device))
+        moved = (part.to(device) for part in (self.labels, self.actions, self.videos))
+        return ClipBatch(self.clip.to(device), *moved)
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """Random changes of a training clip, the same for all of its frames."""
+class ClipShape:
+    """How clips are cut.
 
-    yaw: bool = True
-    """Turn about the vertical axis by any angle."""
-    mirror: bool = True
-    """Mirror left and right in half of the clips."""
-    scale: float = 0.1
-    """Scale by 1 - scale to 1 + scale."""
-    jitter: float = 0.0
-    """Standard deviation of noise on every point, in units of the normalisation."""
+    Attributes:
+        frames: length T of a clip, frames.
+        stride: frames between the starts of fixed clips.
+        dense: newest frames of a clip whose points are scored; 0 to `frames`.
+        point_neighbours: neighbours listed for each point of these frames.
+    """
 
-    def draw(self, rng: np.random.Generator) -> NDArray[np.float64]:
-        """A random linear map (3, 3)."""
-        matrix = yaw(rng.uniform(0, 2 * np.pi) if self.yaw else 0.0)[:3, :3]
-        if self.mirror and rng.random() < 0.5:
-            matrix = matrix @ np.diag([1.0, -1.0, 1.0])
-        return matrix * rng.uniform(1 - self.scale, 1 + self.scale)
+    frames: int
+    stride: int
+    dense: int
+    point_neighbours: int
 
 
-class ClipDataset(Dataset[tuple[Clip, Tensor, Tensor]]):
-    """Clips of `frames` consecutive frames; training draws them at random, validation walks through the recordings."""
+class FixedClips(Dataset[ClipBatch]):
+    """Every clip of `shape.frames` consecutive frames that starts at a multiple of the stride; as recorded."""
+
+    def __init__(self, recordings: Sequence[SampledRecording], shape: ClipShape) -> None:
+        self._recordings, self._shape = recordings, shape
+        self._places = [
+            (number, start)
+            for number, recording in enumerate(recordings)
+            for start in range(0, len(recording.stamps) - shape.frames + 1, shape.stride)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, item: int) -> ClipBatch:
+        number, start = self._places[item]
+        return _cut(self._recordings[number], number, np.arange(start, start + self._shape.frames), self._shape)
+
+
+class RandomClips(Dataset[ClipBatch]):
+    """Clips drawn at random from recordings of at least `shape.frames` frames, and augmented.
+
+    Item i is the same clip whenever it is asked for: what an epoch shows depends on the seed and the epoch alone.
+    """
 
     def __init__(
         self,
         recordings: Sequence[SampledRecording],
-        frames: int,
-        dense: int,
-        point_neighbours: int,
-        augmentation: Augmentation | None = None,
-        clips_per_epoch: int = 0,
+        shape: ClipShape,
+        augmentation: Augmentation,
+        mirrored: Mapping[int, int],
+        seed: int,
     ) -> None:
-        """Lay out the clips.
+        """Take the recordings; `mirrored` gives the action that the mirror image of each action shows."""
+        self._recordings, self._shape, self._augmentation, self._seed = recordings, shape, augmentation, seed
+        actions = max([-1, *(int(recording.actions.max()) for recording in recordings)])
+        self._image = np.array([*(mirrored.get(action, action) for action in range(actions + 1)), -1])  # [-1] is -1
 
-        Args:
-            recordings: at least one, each of at least `frames` frames.
-            frames: length T of a clip.
-            dense: newest frames of a clip whose points are scored; 0 to `frames`.
-            point_neighbours: neighbours listed for each point of these frames.
-            augmentation: None for none.
-            clips_per_epoch: number of random clips in an epoch; 0 for the fixed, half-overlapping clips.
-        """
-        self._recordings = recordings
-        self._frames, self._dense, self._k = frames, dense, point_neighbours
-        self._augmentation = augmentation
-        self._random = clips_per_epoch
-        self._fixed = [
-            (r, start)
-            for r, recording in enumerate(recordings)
-            for start in range(0, len(recording.stamps) - frames + 1, max(1, frames // 2))
-        ]
+    def __getitem__(self, item: int) -> ClipBatch:
+        rng = np.random.default_rng([self._seed, item])
+        number = int(rng.integers(len(self._recordings)))
+        recording, augmentation = self._recordings[number], self._augmentation
+        index, pace = augmentation.frames(rng, len(recording.stamps), self._shape.frames)
+        matrix = augmentation.linear(rng)
+        points = recording.points[index] @ matrix.T.astype(np.float32)
+        if augmentation.shift:
+            points += rng.normal(0, augmentation.shift, 3).astype(np.float32)
+        if augmentation.jitter:
+            points += rng.normal(0, augmentation.jitter, points.shape).astype(np.float32)
+        labels, features = recording.labels[index], recording.features[index]
+        if augmentation.drop:
+            used = augmentation.thin_out(rng, *labels.shape)
+            points = np.take_along_axis(points, used[..., None], axis=1)
+            features = np.take_along_axis(features, used[..., None], axis=1)
+            labels = np.take_along_axis(labels, used, axis=1)
+        actions = recording.actions[index]
+        changed = SampledRecording(
+            points=points,
+            labels=labels,
+            actions=self._image[actions] if np.linalg.det(matrix) < 0 else actions,
+            origins=recording.origins[index] @ matrix.T,
+            stamps=recording.stamps[index] / pace,
+            features=features,
+        )
+        return _cut(changed, number, np.arange(len(index)), self._shape)
+
+
+def _cut(recording: SampledRecording, number: int, index: NDArray[np.int64], shape: ClipShape) -> ClipBatch:
+    """A batch of one clip."""
+    points, origins, stamps = recording.points[index], recording.origins[index], recording.stamps[index]
+    near = [cpu_nearest(frame, frame, shape.point_neighbours)[1] for frame in points[len(points) - shape.dense :]]
+
+    def batch(array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).unsqueeze(0)
+
+    clip = Clip(
+        points=batch(points),
+        origins=batch(origins - origins[0]),
+        stamps=batch(stamps - stamps[0]),
+        neighbours=batch(np.stack(near)) if near else None,
+        features=batch(recording.features[index]) if recording.features.shape[2] else None,
+    )
+    labels = batch(recording.labels[index].astype(np.int64))
+    actions = batch(recording.actions[index].astype(np.int64))
+    return ClipBatch(clip, labels, actions, torch.tensor([number]))
+
+
+def collate(items: Sequence[ClipBatch]) -> ClipBatch:
+    """Join batches of clips of equal length."""
+
+    def join(*parts: Tensor | None) -> Tensor | None:
+        present = [part for part in parts if part is not None]
+        return torch.cat(present) if present else None
+
+    clips = [vars(item.clip) for item in items]
+    clip = Clip(**{name: join(*(parts[name] for parts in clips)) for name in clips[0]})
+    rest = (torch.cat([getattr(item, name) for item in items]) for name in ("labels", "actions", "videos"))
+    return ClipBatch(clip, *rest)
+
+
+class EpochSampler(Sampler[int]):
+    """This process's share of the numbers 0 to size - 1; where `fresh`, of other numbers in every epoch."""
+
+    def __init__(self, size: int, rank: int, processes: int, fresh: bool) -> None:
+        self._size, self._rank, self._processes, self._fresh = size, rank, processes, fresh
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of every epoch, also of a resumed run."""
+        self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._random or len(self._fixed)
+        return len(range(self._rank, self._size, self._processes))
 
-    def __getitem__(self, item: int) -> tuple[Clip, Tensor, Tensor]:
-        rng = np.random.default_rng(int(torch.randint(2**62, ()).item()))
-        if self._random:
-            recording = self._recordings[int(rng.integers(len(self._recordings)))]
-            start = int(rng.integers(len(recording.stamps) - self._frames + 1))
-        else:
-            number, start = self._fixed[item]
-            recording = self._recordings[number]
-        part = slice(start, start + self._frames)
-        points, origins = recording.points[part], recording.origins[part]
-        tail = slice(self._frames - self._dense, None)
-        # turning, mirroring and scaling leave the neighbours as they are; jitter is small against their distances
-        near = [cpu_nearest(frame, frame, self._k)[1] for frame in points[tail]]
-        if self._augmentation is not None:
-            matrix = self._augmentation.draw(rng)
-            points = points @ matrix.T.astype(np.float32)
-            origins = origins @ matrix.T
-            if self._augmentation.jitter:
-                points = points + rng.normal(0, self._augmentation.jitter, points.shape).astype(np.float32)
-        neighbours = np.stack(near) if near else np.zeros((0, points.shape[1], self._k), dtype=np.int64)
-        clip = Clip(
-            points=torch.from_numpy(np.ascontiguousarray(points)),
-            origins=torch.from_numpy(origins - origins[0]),
-            stamps=torch.from_numpy(recording.stamps[part] - recording.stamps[start]),
-            neighbours=torch.from_numpy(neighbours),
-        )
-        labels = torch.from_numpy(recording.labels[part].astype(np.int64))
-        return clip, labels, torch.from_numpy(recording.actions[part].astype(np.int64))
-
-
-def collate(items: Sequence[tuple[Clip, Tensor, Tensor]]) -> ClipBatch:
-    """Stack clips of equal length."""
-    clips, labels, actions = zip(*items, strict=True)
-
-    def stack(name: str) -> Tensor:
-        return torch.stack([getattr(clip, name) for clip in clips])
-
-    clip = Clip(stack("points"), stack("origins"), stack("stamps"), stack("neighbours"))
-    return ClipBatch(clip, torch.stack(labels), torch.stack(actions))
+    def __iter__(self) -> Iterator[int]:
+        first = self._epoch * self._size if self._fresh else 0
+        return iter(range(first + self._rank, first + self._size, self._processes))

@@ -3,21 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from jsonargparse import ArgumentParser
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from pointata.memory import keep_freed_memory
 from pointata.transfer.adapt import Adapt
+from pointata.transfer.dry_run import describe
 from pointata.transfer.frame_heads import FrameHeadSettings, train_frame_heads
-from pointata.transfer.simulated import SimulatedClips
-
-
-class _AdaptCLI(LightningCLI):
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--out", type=Path, default=Path("build/bundles"), help="folder for the trained bundle")
-        parser.add_argument("--resume", type=str, default=None, help="checkpoint to continue from")
-        parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch; 0 for torch's choice")
+from pointata.transfer.ledger import Ledger
+from pointata.transfer.run import TrainingCLI, fit
+from pointata.transfer.videos import VideoClips
 
 
 def frame_heads(arguments: Sequence[str]) -> None:
@@ -26,7 +20,7 @@ def frame_heads(arguments: Sequence[str]) -> None:
     parser.add_argument("--config", action="config", help="YAML file with the settings below")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_class_arguments(FrameHeadSettings, "heads")
-    parser.add_class_arguments(SimulatedClips, "data")
+    parser.add_class_arguments(VideoClips, "data")
     settings = parser.instantiate_classes(parser.parse_args(list(arguments)))
     keep_freed_memory()
     settings.data.setup("fit")
@@ -35,14 +29,24 @@ def frame_heads(arguments: Sequence[str]) -> None:
     )
 
 
-def adapt(arguments: Sequence[str]) -> Path:
-    """Train as the arguments say and write the bundle; returns its path."""
-    keep_freed_memory()
-    cli = _AdaptCLI(
-        Adapt, SimulatedClips, args=list(arguments), run=False, seed_everything_default=0, save_config_callback=None
-    )
-    if cli.config.threads:
-        torch.set_num_threads(cli.config.threads)
-    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume)
+class _AdaptCLI(TrainingCLI):
+    def add_arguments_to_parser(self, parser: ArgumentParser) -> None:
+        super().add_arguments_to_parser(parser)
+        parser.link_arguments("seed_everything", "data.seed")
+
+
+def adapt(arguments: Sequence[str]) -> Path | None:
+    """Train as the arguments say and write the bundle and its ledger; returns the bundle's path, None for a dry run."""
+    cli = _AdaptCLI(Adapt, VideoClips, arguments)
+    if cli.config.dry_run:
+        describe(cli.model, cli.datamodule)
+        return None
+    cli.model.build(cli.datamodule)
+    ledger = Ledger()
+    fit(cli, ledger)
+    trained, total = cli.model.parameter_counts()
+    if not cli.trainer.is_global_zero:
+        return None
     path: Path = cli.model.save(cli.config.out)
+    ledger.save(path.with_suffix(".json"), name=path.stem, trained_parameters=trained, total_parameters=total)
     return path

@@ -1,0 +1,73 @@
+"""What a training run cost and reached, epoch by epoch, in a file that figures can be read from."""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+#: Shares that are better the larger they are, the first one present names the best epoch.
+_SCORES = ("val/accuracy", "val/segments_accuracy", "val/miou")
+
+
+class Ledger(lightning.Callback):
+    """Notes every epoch's validation figures and seconds, and the peak of memory; survives a resumed run."""
+
+    def __init__(self) -> None:
+        self._epochs: list[dict[str, float]] = []
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"epochs": self._epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self._epochs = list(state_dict["epochs"])
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stop the clock: validation is not training."""
+        self._seconds = time.perf_counter() - self._started
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note the epoch."""
+        if trainer.sanity_checking:
+            return
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        self._epochs.append({"epoch": trainer.current_epoch, "seconds": self._seconds, **figures})
+
+    def summary(self) -> dict[str, Any]:
+        """Last and best epoch apart, seconds an epoch (median), peak memory of the process in MiB, and every epoch."""
+        if not self._epochs:
+            return {"epochs": []}
+        score = next((name for name in _SCORES if name in self._epochs[-1]), None)
+        best = self._epochs[-1] if score is None else max(self._epochs, key=lambda epoch: epoch[score])
+        seconds = sorted(epoch["seconds"] for epoch in self._epochs)
+        return {
+            "last": self._epochs[-1],
+            "best": best,
+            "seconds_per_epoch": seconds[len(seconds) // 2],
+            "peak_memory_mb": peak_memory_mib(),
+            "epochs": self._epochs,
+        }
+
+    def save(self, path: Path, **more: Any) -> None:
+        """Write the summary and what else is to be known as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**more, **self.summary()}, indent=2) + "\n")
+
+
+def peak_memory_mib() -> float:
+    """Most memory used so far: of the GPU's allocator where there is one, else of the process, MiB."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on macOS bytes
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

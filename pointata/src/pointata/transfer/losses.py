@@ -1,0 +1,46 @@
+"""What stage 2 minimises."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def frames_loss(logits: Tensor, actions: Tensor, settle_frames: int, smoothing: float) -> Tensor:
+    """Cross entropy of the frames of a clip after its first `settle_frames`; frames of action -1 do not count.
+
+    Args:
+        logits: (B, T, C).
+        actions: (B, T) int64.
+        settle_frames: 0 to T - 1.
+        smoothing: of the labels.
+    """
+    late = slice(settle_frames, None)
+    truth = actions[:, late].flatten()
+    loss = F.cross_entropy(logits[:, late].flatten(0, 1), truth, ignore_index=-1, label_smoothing=smoothing)
+    return loss if (truth >= 0).any() else logits.sum() * 0.0
+
+
+def attention_loss(attention: Tensor, labels: Tensor, actor: int) -> Tensor:
+    """How much of the pooling's attention misses the actor: - log of its share, mean over frames that show the actor.
+
+    Args:
+        attention: (B, T, G, H) logarithm of the weights.
+        labels: (B, T, P) truth of the points, of which the first G are the tokens' centres.
+        actor: class that acts.
+    """
+    on_actor = labels[:, :, : attention.shape[2]] == actor  # (B, T, G)
+    share = attention.masked_fill(~on_actor.unsqueeze(-1), -torch.inf).logsumexp(dim=2)  # (B, T, H)
+    shown = on_actor.any(dim=2)
+    return -share[shown].mean() if shown.any() else attention.sum() * 0.0
+
+
+def class_weights(counts: Tensor, power: float) -> Tensor:
+    """Weights (1 / share) ** power of point classes, 1 on average over the points; 0 for a class without points.
+
+    Args:
+        counts: (C,) points of each class.
+        power: 0 weighs all points alike, 1 all classes.
+    """
+    share = counts.float() / counts.sum()
+    weight = torch.where(share > 0, share.clamp(min=1e-4) ** -power, 0.0)
+    return weight / (weight * share).sum()
