@@ -1,0 +1,1 @@
+"""Optimal transport between sets of features: Sinkhorn divergence, OTDD and, to compare with, MMD."""
