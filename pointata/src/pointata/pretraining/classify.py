@@ -35,6 +35,8 @@ class ClassifySettings:
     """Shapes of a batch."""
     learning_rate: float = 1e-3
     """Peak rate of AdamW, cosine to zero."""
+    probe_learning_rate: float = 1e-2
+    """The same where only the linear layer is trained, which bears more."""
     weight_decay: float = 0.05
     """Of AdamW."""
     label_smoothing: float = 0.1
@@ -91,7 +93,8 @@ def train_classifier(
     model = ShapeClassifier(trunk, len(shapes.classes)).train()
     trunk.requires_grad_(start != "linear_probe").train(start != "linear_probe")
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    rate = settings.probe_learning_rate if start == "linear_probe" else settings.learning_rate
+    optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: rate_factor(step, settings.steps, settings.steps // 20)
     )
