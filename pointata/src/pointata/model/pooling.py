@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pointata.model.correspondence import TAPS, Correspondences
+from pointata.model.tokenizer import PointwiseNorm
 
 _HEADS = 4
 # Of each token: place (3), and displacement since t-1 and t-2 (3 each).
@@ -13,13 +14,15 @@ _PLACE = 3 * (1 + TAPS)
 class FramePool(nn.Module):
     """Attention-weighted mean and maximum over a frame's tokens, and mean and spread of the places attended to.
 
-    Each of four heads weighs the tokens for a quarter of the channels, all equally at the start. The places make the
+    All are brought to unit variance over the training data: tokens are of order 1, displacements of order 0.01, and heads
+    learn from either. Each of four heads weighs the tokens for a quarter of the channels, all equally at the start. The places make the
     path of what acts explicit: the mean over many tokens is steadier than any single, re-sampled centre.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.score = nn.Linear(width, _HEADS)
+        self.norm = PointwiseNorm(self.width(width))
         nn.init.zeros_(self.score.weight)
 
     @staticmethod
@@ -46,4 +49,4 @@ class FramePool(nn.Module):
         deviation = place[..., :3] - where[..., :3].unsqueeze(2)  # (B, T, G, 4, 3)
         spread = ((deviation.square() * weight).sum(dim=2) + 1e-6).sqrt()
         vector = torch.cat([mean, tokens.amax(dim=2), where.flatten(-2), spread.flatten(-2)], dim=-1)
-        return vector, attention
+        return self.norm(vector), attention
