@@ -6,7 +6,7 @@ import torch
 
 from pointata.model.correspondence import Correspondences
 from pointata.model.pooling import FramePool
-from pointata.transfer.adapt import attention_loss
+from pointata.transfer.losses import attention_loss
 
 
 def still(centres: torch.Tensor) -> Correspondences:
@@ -18,7 +18,7 @@ def still(centres: torch.Tensor) -> Correspondences:
 
 def test_equal_attention_is_the_plain_mean() -> None:
     tokens, centres = torch.randn(2, 3, 5, 8), torch.randn(2, 3, 5, 3)
-    vector, attention = FramePool(8)(tokens, centres, still(centres))
+    vector, attention = FramePool(8).eval()(tokens, centres, still(centres))
     assert vector.shape == (2, 3, FramePool.width(8))
     torch.testing.assert_close(attention, torch.full((2, 3, 5, 4), -math.log(5)))
     torch.testing.assert_close(vector[..., :8], tokens.mean(dim=2))
@@ -33,11 +33,19 @@ def test_equal_attention_is_the_plain_mean() -> None:
 def test_attention_on_one_token_is_that_token() -> None:
     tokens, centres = torch.zeros(1, 1, 4, 8), torch.randn(1, 1, 4, 3)
     tokens[..., 2, 0] = 1.0
-    pool = FramePool(8)
+    pool = FramePool(8).eval()
     torch.nn.init.zeros_(pool.score.bias)
     pool.score.weight.data[:, 0] = 50.0
     vector, _ = pool(tokens, centres, still(centres))
     torch.testing.assert_close(vector[0, 0, 16:19], centres[0, 0, 2])
+
+
+def test_pooled_frames_are_brought_to_unit_variance() -> None:
+    torch.manual_seed(0)
+    tokens, centres = 5 * torch.randn(4, 30, 5, 8), 0.01 * torch.randn(4, 30, 5, 3)
+    vector, _ = FramePool(8)(tokens, centres, still(centres))
+    varying = vector[..., [0, 8, 16, 17, 52]].flatten(0, 1)
+    torch.testing.assert_close(varying.std(dim=0), torch.ones(5), atol=0.15, rtol=0)
 
 
 def test_attention_loss_by_hand() -> None:

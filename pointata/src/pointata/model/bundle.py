@@ -144,7 +144,9 @@ def _write(path: Path, kind: str, tensors: Mapping[str, Tensor], content: Mappin
 
 def _half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
-        name: (value.half() if value.is_floating_point() else value).cpu().contiguous() for name, value in state.items()
+        # statistics of normalisation stay float32: variances of displacements are too small for float16
+        name: (value.half() if value.is_floating_point() and ".running_" not in name else value).cpu().contiguous()
+        for name, value in state.items()
     }
 
 

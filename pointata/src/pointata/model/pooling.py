@@ -22,7 +22,7 @@ class FramePool(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.score = nn.Linear(width, _HEADS)
-        self.norm = PointwiseNorm(self.width(width))
+        self.norm = PointwiseNorm(self.width(width), eps=1e-8)
         nn.init.zeros_(self.score.weight)
 
     @staticmethod
