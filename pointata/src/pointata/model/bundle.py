@@ -144,10 +144,14 @@ def _write(path: Path, kind: str, tensors: Mapping[str, Tensor], content: Mappin
 
 def _half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
-        # statistics of normalisation stay float32: variances of displacements are too small for float16
-        name: (value.half() if value.is_floating_point() and ".running_" not in name else value).cpu().contiguous()
+        # what the heads normalise with stays float32: variances of displacements are too small for float16
+        name: (value.half() if value.is_floating_point() and not _is_head_statistic(name) else value).cpu().contiguous()
         for name, value in state.items()
     }
+
+
+def _is_head_statistic(name: str) -> bool:
+    return name.startswith("heads.") and ".running_" in name
 
 
 def read_header(path: Path) -> dict[str, Any]:
