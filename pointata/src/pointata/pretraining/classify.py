@@ -55,7 +55,8 @@ class ShapeClassifier(nn.Module):
     def __init__(self, backbone: Backbone, classes: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.norm = nn.LayerNorm(2 * backbone.config.width, elementwise_affine=False)
+        # features differ much in size; without this a linear probe learns slowly (usual for masked autoencoders)
+        self.norm = nn.BatchNorm1d(2 * backbone.config.width, affine=False)
         self.head = nn.Linear(2 * backbone.config.width, classes)
 
     def features(self, points: Tensor, density: Density) -> Tensor:
