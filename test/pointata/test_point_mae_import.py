@@ -15,7 +15,8 @@ from torch import Tensor
 from pointata import BundleError
 from pointata.model.bundle import load_backbone
 from pointata.model.config import BACKBONES
-from pointata.model.point_mae import import_checkpoint, import_point_mae
+from pointata.model.point_mae import import_checkpoint
+from pointata.pretraining.command import import_point_mae
 
 #: Names and shapes as published: layer -> (shape of the weight, has a bias); 384 wide, 12 blocks.
 LAYERS: dict[str, tuple[tuple[int, ...], bool]] = {
@@ -205,7 +206,7 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_does_not_run(tmp_path: 
 def test_another_file_is_refused_with_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file.pth"
     path.write_bytes(content)
-    with pytest.raises(BundleError, match="file.pth (is not loaded|cannot be read)"):
+    with pytest.raises(BundleError, match=r"file\.pth (is not loaded|cannot be read)"):
         import_checkpoint(path)
     with pytest.raises(BundleError, match="no file"):
         import_checkpoint(tmp_path / "absent.pth")

@@ -199,7 +199,7 @@ def test_every_simulated_class_is_made_upright_and_differs_between_splits() -> N
 
 
 def test_frames_come_from_the_recordings_of_their_split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def sampled(folder: Path, sources: Sequence[Any], sampling: SamplingConfig, workers: int) -> list[Path]:
+    def sampled(folder: Path, sources: Sequence[Any], sampling: SamplingConfig, *_: Any, **__: Any) -> list[Path]:
         """Files in which every coordinate tells scene, recording and frame."""
         paths = []
         for source in sources:

@@ -1,8 +1,7 @@
 """Import of official Point-MAE checkpoints: their encoder is our `base` backbone under other names."""
 
-import argparse
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from torch.serialization import safe_globals
 
 from pointata.errors import BundleError
 from pointata.model.backbone import Backbone
-from pointata.model.bundle import save_backbone
 from pointata.model.config import BACKBONES
 
 _PRETRAINED = "MAE_encoder."
@@ -115,15 +113,3 @@ def _load(path: Path) -> Any:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise BundleError(f"{path} cannot be read as a PyTorch checkpoint ({error}): download it again") from error
-
-
-def import_point_mae(arguments: Sequence[str]) -> Path:
-    """`pointata import-point-mae`: write the backbone bundle of an official checkpoint; returns its path."""
-    parser = argparse.ArgumentParser(
-        prog="pointata import-point-mae", description="Make a backbone bundle of an official Point-MAE checkpoint."
-    )
-    parser.add_argument("file", type=Path, help="checkpoint (.pth), from pre-training or fine-tuned")
-    parser.add_argument("--name", default="point_mae", help="name of the bundle (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("build/backbones"), help="folder (default: %(default)s)")
-    given = parser.parse_args(list(arguments))
-    return save_backbone(given.out, given.name, import_checkpoint(given.file), {"imported": given.file.name})

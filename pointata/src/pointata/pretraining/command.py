@@ -1,5 +1,6 @@
-"""`pointata pretrain` and `pointata classify`: command lines around pre-training and its check."""
+"""`pointata pretrain`, `classify` and `import-point-mae`: command lines around backbones and their check."""
 
+import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from pointata.memory import keep_freed_memory
 from pointata.model.backbone import Backbone
-from pointata.model.bundle import load_backbone
+from pointata.model.bundle import load_backbone, save_backbone
+from pointata.model.point_mae import import_checkpoint
 from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.masked import Pretrain
 from pointata.pretraining.shape_data import ShapeData
@@ -69,3 +71,15 @@ def classify(arguments: Sequence[str]) -> dict[str, float]:
         result[start] = accuracy(model, test, density)
         _log.info("%s: %.3f of %d test shapes", start, result[start], len(test))
     return result
+
+
+def import_point_mae(arguments: Sequence[str]) -> Path:
+    """Write the backbone bundle of an official checkpoint; returns its path."""
+    parser = argparse.ArgumentParser(
+        prog="pointata import-point-mae", description="Make a backbone bundle of an official Point-MAE checkpoint."
+    )
+    parser.add_argument("file", type=Path, help="checkpoint (.pth), from pre-training or fine-tuned")
+    parser.add_argument("--name", default="point_mae", help="name of the bundle (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("build/backbones"), help="folder (default: %(default)s)")
+    given = parser.parse_args(list(arguments))
+    return save_backbone(given.out, given.name, import_checkpoint(given.file), {"imported": given.file.name})
