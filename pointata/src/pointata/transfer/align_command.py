@@ -1,0 +1,101 @@
+"""`pointata align`: command line around stage 1 and its data."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import lightning
+import torch
+from jsonargparse import ArgumentParser
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from pointata.errors import ConfigError
+from pointata.memory import keep_freed_memory
+from pointata.model.backbone import Backbone
+from pointata.model.bundle import load_backbone
+from pointata.model.config import preset
+from pointata.model.pointata import PointATA
+from pointata.pretraining.shapes import load_shapes
+from pointata.transfer.align import Align, AlignSettings, shape_features
+from pointata.transfer.aligned import save_aligned
+
+_log = logging.getLogger(__name__)
+
+
+def build_network(settings: AlignSettings, features: Sequence[str]) -> PointATA:
+    """The network of stage 2, without heads: the embedder is the same.
+
+    Raises:
+        ConfigError: the backbone is not of the preset's size.
+    """
+    p = settings
+    config = preset(p.preset, groups=p.groups, group_size=p.group_size, height=p.height, features=tuple(features))
+    found, state = load_backbone(p.backbone)
+    if found != config.backbone:
+        raise ConfigError(
+            f"backbone {p.backbone!r} is {found}, but preset {p.preset!r} is {config.backbone}: "
+            "choose the preset that the backbone was made with"
+        )
+    backbone = Backbone(found)
+    backbone.load_state_dict({name.removeprefix("backbone."): value.float() for name, value in state.items()})
+    return PointATA(config, backbone).eval()
+
+
+def align(arguments: Sequence[str]) -> Path:
+    """Align the point align embedder with a labelled 3D set (stage 1); returns the path of the result."""
+    from pointata.transfer.videos import VideoClips
+
+    parser = ArgumentParser(prog="pointata align", description=align.__doc__)
+    parser.add_argument("--config", action="config", help="YAML file with the settings below")
+    parser.add_argument("--source", type=str, default="sim:shapes", help="labelled 3D set: a folder or sim:shapes?...")
+    parser.add_argument("--out", type=Path, default=Path("build/aligned"), help="folder for the result")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch; 0 for torch's choice")
+    parser.add_argument("--accelerator", type=str, default="auto", help='Lightning\'s: "auto", "cpu", "gpu"')
+    parser.add_class_arguments(AlignSettings, "settings")
+    parser.add_class_arguments(VideoClips, "data")
+    given = parser.instantiate_classes(parser.parse_args(list(arguments)))
+    settings: AlignSettings = given.settings
+    data: VideoClips = given.data
+    keep_freed_memory()
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    lightning.seed_everything(given.seed)
+    model = build_network(settings, data.features)
+    shapes = load_shapes(given.source, data.sampling.points, given.seed)
+    source = shape_features(model.backbone, torch.from_numpy(shapes.points), settings.groups, settings.group_size)
+    data.setup("fit")
+    clips, labels = data.clips(settings.samples_per_class, given.seed)
+    module = Align(settings, model, source, torch.from_numpy(shapes.labels), clips, labels, given.seed)
+    trainer = lightning.Trainer(
+        max_epochs=settings.epochs,
+        accelerator=given.accelerator,
+        devices=1,
+        logger=TensorBoardLogger(given.out, name=f"{settings.name}_align"),
+        log_every_n_steps=1,
+        enable_checkpointing=False,
+        reload_dataloaders_every_n_epochs=1,  # each epoch draws its own clips
+    )
+    trainer.fit(module)
+    for name, value in module.after.items():
+        _log.info("%s: %.4g before, %.4g after", name, module.before[name], value)
+    path = Path(given.out) / f"{settings.name}_align.safetensors"
+    save_aligned(
+        path,
+        model,
+        {
+            "backbone": Path(settings.backbone).stem,
+            "method": settings.method,
+            "settings": asdict(settings),
+            "seed": given.seed,
+            "before": module.before,
+            "after": module.after,
+            "history": module.history,
+            "pseudo_labels": module.pseudo,
+            "source": {"spec": given.source, "samples": len(source), "classes": list(shapes.classes)},
+            "data": {**data.description, "clips": len(labels), "sampling": data.sampling.to_dict()},
+            "torch": torch.__version__,
+        },
+    )
+    return path
