@@ -4,61 +4,52 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from pointata.errors import PointataError
 from pointata.model.bundle import read_metadata, shipped_bundles
 
 
-def _adapt(arguments: Sequence[str]) -> int:
-    from pointata.transfer.command import adapt
-
-    adapt(arguments)
-    return 0
-
-
-def _frame_heads(arguments: Sequence[str]) -> int:
-    from pointata.transfer.command import frame_heads
-
-    frame_heads(arguments)
-    return 0
-
-
-def _evaluate(arguments: Sequence[str]) -> int:
-    from pointata.evaluation.command import run
-
-    run(arguments)
-    return 0
-
-
-def _info(arguments: Sequence[str]) -> int:
+def _info(arguments: Sequence[str]) -> None:
+    """Print the metadata of bundles as YAML."""
     import yaml
 
     parser = argparse.ArgumentParser(prog="pointata info", description="Show what a bundle says of itself.")
     parser.add_argument("models", nargs="*", help="bundles: paths or shipped names; none for all shipped ones")
     for name in parser.parse_args(arguments).models or shipped_bundles():
         sys.stdout.write(yaml.safe_dump({name: read_metadata(name).to_dict()}, sort_keys=False))
-    return 0
 
 
+#: Module and function of each command, imported when called: most need libraries that a robot does not have.
 _COMMANDS = {
-    "adapt": (_adapt, "train adapters and heads (or the whole network) on point videos"),
-    "frame-heads": (_frame_heads, "train a bundle's action heads further, on features of its frozen trunk"),
-    "evaluate": (_evaluate, "measure a bundle on recordings"),
-    "info": (_info, "show what a bundle says of itself"),
-}
+    "pretrain": ("pointata.pretraining.command", "pretrain", "make a 3D backbone by masked autoencoding of shapes"),
+    "classify": ("pointata.pretraining.command", "classify", "check a backbone: classification of labelled shapes"),
+    "import-point-mae": (
+        "pointata.pretraining.command", "import_point_mae", "make a backbone of an official Point-MAE checkpoint"
+    ),
+    "align": ("pointata.transfer.align_command", "align", "stage 1: align the embedder by optimal transport"),
+    "adapt": ("pointata.transfer.command", "adapt", "stage 2: train adapters and heads (or more) on point videos"),
+    "frame-heads": (
+        "pointata.transfer.command", "frame_heads", "train a bundle's action heads further, its trunk frozen"
+    ),
+    "evaluate": ("pointata.evaluation.command", "run", "measure a bundle on recordings"),
+    "info": ("pointata.cli", "_info", "show what a bundle says of itself"),
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    overview = "\n".join(f"  {name:12s}{text}" for name, (_, text) in _COMMANDS.items())
+    overview = "\n".join(f"  {name:18s}{text}" for name, (_, _, text) in _COMMANDS.items())
     if not given or given[0] not in _COMMANDS:
         stream = sys.stdout if given and given[0] in ("-h", "--help") else sys.stderr
         stream.write(f"usage: pointata COMMAND ... (COMMAND --help says more)\n{overview}\n")
         return 0 if stream is sys.stdout else 2
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
-        return _COMMANDS[given[0]][0](given[1:])
+        module, function, _ = _COMMANDS[given[0]]
+        getattr(import_module(module), function)(given[1:])
+        return 0
     except PointataError as error:
         sys.stderr.write(f"pointata {given[0]}: {error}\n")
         return 1

@@ -182,18 +182,19 @@ class Adapt(lightning.LightningModule):
         torch.manual_seed(seed + 1_000_003 * (self.current_epoch + 1) + self.global_rank)
 
     def losses(self, batch: ClipBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Losses and logits by task."""
+        """Losses and logits by task; those of the frame heads begin after the frames that settle."""
         p, heads = self.settings, self.model.heads
         state = self.model.initial_state(len(batch.actions))
         clip = batch.clip
         encoded, _ = self.model.encode(replace(clip, neighbours=None), state)
         losses, logits = {}, {}
+        late = slice(p.settle_frames, None)
         if "action" in heads:
-            logits["action"] = heads["action"](encoded.pooled, encoded.valid)
+            logits["action"] = heads["action"](encoded.pooled[:, late], encoded.valid[:, late])
         if "segments" in heads:
-            logits["segments"], _ = heads["segments"](encoded.frames, state.segments)
+            logits["segments"] = heads["segments"](encoded.frames, state.segments)[0][:, late]
         for task, scores in logits.items():
-            losses[task] = frames_loss(scores, batch.actions, p.settle_frames, p.label_smoothing)
+            losses[task] = frames_loss(scores, batch.actions[:, late], p.label_smoothing)
         if self._actor is not None and encoded.attention is not None:
             losses["attention"] = attention_loss(encoded.attention, batch.labels, self._actor)
         if "semantic" in heads and clip.neighbours is not None:

@@ -1,6 +1,7 @@
 """What a training run cost and reached, epoch by epoch, in a file that figures can be read from."""
 
 import json
+import logging
 import resource
 import sys
 import time
@@ -9,6 +10,8 @@ from typing import Any
 
 import lightning
 import torch
+
+_log = logging.getLogger(__name__)
 
 #: Shares that are better the larger they are, the first one present names the best epoch.
 _SCORES = ("val/accuracy", "val/segments_accuracy", "val/miou")
@@ -43,6 +46,8 @@ class Ledger(lightning.Callback):
             return
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
         self._epochs.append({"epoch": trainer.current_epoch, "seconds": self._seconds, **figures})
+        said = ", ".join(f"{name.removeprefix('val/')} {value:.3f}" for name, value in sorted(figures.items()))
+        _log.info("epoch %d (%.0f s): %s", trainer.current_epoch, self._seconds, said)
 
     def summary(self) -> dict[str, Any]:
         """Last and best epoch apart, seconds an epoch (median), peak memory of the process in MiB, and every epoch."""
@@ -62,7 +67,9 @@ class Ledger(lightning.Callback):
     def save(self, path: Path, **more: Any) -> None:
         """Write the summary and what else is to be known as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({**more, **self.summary()}, indent=2) + "\n")
+        temporary = path.with_suffix(".partial")
+        temporary.write_text(json.dumps({**more, **self.summary()}, indent=2) + "\n")
+        temporary.replace(path)  # an interrupted save leaves the old file whole
 
 
 def peak_memory_mib() -> float:

@@ -5,18 +5,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def frames_loss(logits: Tensor, actions: Tensor, settle_frames: int, smoothing: float) -> Tensor:
-    """Cross entropy of the frames of a clip after its first `settle_frames`; frames of action -1 do not count.
+def frames_loss(logits: Tensor, actions: Tensor, smoothing: float) -> Tensor:
+    """Cross entropy of frames; those of action -1 do not count.
 
     Args:
         logits: (B, T, C).
         actions: (B, T) int64.
-        settle_frames: 0 to T - 1.
         smoothing: of the labels.
     """
-    late = slice(settle_frames, None)
-    truth = actions[:, late].flatten()
-    loss = F.cross_entropy(logits[:, late].flatten(0, 1), truth, ignore_index=-1, label_smoothing=smoothing)
+    truth = actions.flatten()
+    loss = F.cross_entropy(logits.flatten(0, 1), truth, ignore_index=-1, label_smoothing=smoothing)
     return loss if (truth >= 0).any() else logits.sum() * 0.0
 
 
