@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import uuid
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -78,7 +80,7 @@ def _build(
         recording = sample_recording(source(), sampling, channels)
     except PointataError as error:
         raise DataError(f"{source}: {error}") from error
-    temporary = path.with_suffix(".partial.npz")
+    temporary = path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial.npz")  # another run may be making the same file
     np.savez(temporary, **vars(recording))
     temporary.replace(path)
 
@@ -96,7 +98,7 @@ def cached_recordings(
     channels: Sequence[str] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
-    """Files of the sampled recordings, those that are missing made first.
+    """Files of the sampled recordings, those that are missing or cut off made first.
 
     Args:
         folder: where they are kept; a file's name is a fingerprint of its source and of the sampling.
@@ -108,7 +110,8 @@ def cached_recordings(
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{_fingerprint(source, sampling, channels)}.npz" for source in sources]
-    todo = [(path, sampling, source, tuple(channels)) for path, source in zip(paths, sources, strict=True) if not path.exists()]
+    jobs = [(path, sampling, source, tuple(channels)) for path, source in zip(paths, sources, strict=True)]
+    todo = [job for job in jobs if not zipfile.is_zipfile(job[0])]  # a file that was cut off lacks its directory
     if todo:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             for done, _ in enumerate(pool.map(_build_one, todo), start=1):
@@ -124,9 +127,7 @@ def _identity(argument: Any) -> Any:
     return [str(argument), status.st_size, status.st_mtime_ns]
 
 
-def _fingerprint(
-    source: partial[Iterable[LabelledFrame]], sampling: SamplingConfig, channels: Sequence[str]
-) -> str:
+def _fingerprint(source: partial[Iterable[LabelledFrame]], sampling: SamplingConfig, channels: Sequence[str]) -> str:
     description: dict[str, Any] = {
         "version": _VERSION,
         "source": source.func.__qualname__ if hasattr(source.func, "__qualname__") else str(source.func),
@@ -139,7 +140,14 @@ def _fingerprint(
 
 
 def load_recording(path: Path) -> SampledRecording:
-    """Read a file of `cached_recordings`."""
-    with np.load(path) as data:
-        arrays = {name: data[name] for name in data.files}
-    return SampledRecording(**({"features": np.zeros((*arrays["points"].shape[:2], 0), np.float32)} | arrays))
+    """Read a file of `cached_recordings`.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {name: data[name] for name in data.files}
+        return SampledRecording(**({"features": np.zeros((*arrays["points"].shape[:2], 0), np.float32)} | arrays))
+    except Exception as error:  # damaged bytes lead zip, header and array readers to errors of any kind
+        raise DataError(f"{path} is damaged ({error}): remove it, it will be made again") from error

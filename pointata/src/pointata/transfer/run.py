@@ -2,12 +2,13 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -15,6 +16,8 @@ from pointata.errors import ConfigError
 from pointata.memory import keep_freed_memory
 
 _log = logging.getLogger(__name__)
+
+_ANEW = "give the settings that it was made with, or train without --resume in another trainer.default_root_dir"
 
 
 class TrainingCLI(LightningCLI):
@@ -55,11 +58,21 @@ class TrainingCLI(LightningCLI):
         )
 
 
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it: a kill while it is written leaves the one before whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Save a checkpoint; arguments as Lightning's."""
+        temporary = Path(f"{path}.partial")
+        super().save_checkpoint(checkpoint, temporary, storage_options)
+        temporary.replace(path)
+
+
 def fit(cli: TrainingCLI, *callbacks: lightning.Callback) -> None:
-    """Train, with a checkpoint after every epoch that `--resume last` goes on from.
+    """Train, with a checkpoint after every epoch that `--resume last` goes on from; the network is built already.
 
     Raises:
-        ConfigError: the checkpoint to resume from does not exist.
+        ConfigError: the checkpoint to resume from does not exist, is damaged, or is that of another network.
     """
     trainer: Any = cli.trainer
     folder = Path(trainer.default_root_dir) / "checkpoints"
@@ -70,7 +83,12 @@ def fit(cli: TrainingCLI, *callbacks: lightning.Callback) -> None:
             folder, filename="last", enable_version_counter=False, every_n_epochs=1, save_on_train_epoch_end=True
         )
         trainer.callbacks.append(newest)
-    trainer.fit(cli.model, cli.datamodule, ckpt_path=_checkpoint(cli.config.resume, folder))
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = WholeFiles()
+    checkpoint = _checkpoint(cli.config.resume, folder)
+    if checkpoint is not None:
+        _check(checkpoint, cli.model)
+    trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint)
 
 
 def _checkpoint(wanted: str | None, folder: Path) -> str | None:
@@ -84,3 +102,23 @@ def _checkpoint(wanted: str | None, folder: Path) -> str | None:
         _log.info("no checkpoint in %s: starting from the beginning", folder)
         return None
     raise ConfigError(f'there is no checkpoint {path}; give "last" or the path of a .ckpt file')
+
+
+def _check(path: str, model: lightning.LightningModule) -> None:
+    """Refuse a checkpoint that cannot be read, or that the network, trained as it is, cannot go on from."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        state: Mapping[str, torch.Tensor] = content["state_dict"]
+        trained = sum(len(group["params"]) for group in content["optimizer_states"][0]["param_groups"])
+    except Exception as error:  # damaged bytes lead zip, pickle and tensor readers to errors of any kind
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(
+            f"checkpoint {path} cannot be read ({reason}): start again without --resume, or from another one"
+        ) from error
+    mine = {name: value.shape for name, value in model.state_dict().items()}
+    theirs = {name: value.shape for name, value in state.items()}
+    wrong = sorted(name for name in set(mine) | set(theirs) if mine.get(name) != theirs.get(name))
+    if wrong:
+        raise ConfigError(f"checkpoint {path} is that of another network (they differ in {wrong[0]}): {_ANEW}")
+    if trained != sum(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError(f"checkpoint {path} is that of a run that trained other parameters: {_ANEW}")

@@ -33,7 +33,7 @@ class ClipSettings:
     frames: int = 24
     """Frames of a training clip."""
     per_epoch: int = 400
-    """Clips drawn for an epoch, over all processes."""
+    """Clips drawn for an epoch, over all processes; rounded up to equally many for each."""
     batch_size: int = 8
     """Clips of a batch, in each process."""
     dense_frames: int = 0
@@ -65,7 +65,7 @@ class VideoClips(lightning.LightningDataModule):
         features: Sequence[str] = (),
         held_out: Sequence[str] = (),
         leave_out: Sequence[str] = (),
-        clips: ClipSettings = ClipSettings(),  # noqa: B008  (frozen)
+        clips: ClipSettings = ClipSettings(),
         sampling: SamplingConfig = SamplingConfig(),  # noqa: B008  (frozen)
         augmentation: Augmentation = Augmentation(),  # noqa: B008  (frozen)
         cache: Path = Path("build/cache"),
@@ -92,6 +92,7 @@ class VideoClips(lightning.LightningDataModule):
         video_set = open_video_set(set)
         self.sampling, self.features, self.clips_settings = sampling, tuple(features), clips
         self.frame_period_s = video_set.frame_period_s
+        self.own_heads = tuple(video_set.heads)
         self.heads = _choose_heads(video_set.name, dict(video_set.heads), tasks)
         missing = [name for name in features if name not in video_set.features]
         if missing:
@@ -193,6 +194,12 @@ class VideoClips(lightning.LightningDataModule):
     def _loader(self, dataset: Dataset[ClipBatch], size: int, fresh: bool) -> DataLoader[ClipBatch]:
         trainer = self.trainer
         rank, processes = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+        if fresh:  # every process draws as many: one with a batch less would keep the others waiting
+            size = -(-size // processes) * processes
+        elif size < processes:
+            raise ConfigError(
+                f"{size} validation clips for {processes} processes: use fewer processes or shorter clips"
+            )
         return DataLoader(
             dataset,
             batch_size=self.clips_settings.batch_size,
@@ -228,15 +235,14 @@ def _choose_heads(
     return {task: heads[task] for task in wanted}
 
 
-def _split(
-    name: str, videos: Sequence[Video], held_out: Sequence[str]
-) -> tuple[tuple[Video, ...], tuple[Video, ...]]:
+def _split(name: str, videos: Sequence[Video], held_out: Sequence[str]) -> tuple[tuple[Video, ...], tuple[Video, ...]]:
     """Videos to train and to validate on."""
     if held_out:
         subjects = {video.subject for video in videos}
         unknown = [subject for subject in held_out if subject not in subjects]
         if unknown:
-            raise ConfigError(f"data set {name} has no subject {', '.join(unknown)}; it has {', '.join(sorted(subjects))}")
+            known = ", ".join(sorted(subjects))
+            raise ConfigError(f"data set {name} has no subject {', '.join(unknown)}; it has {known}")
         train = tuple(video for video in videos if video.subject not in held_out)
         validation = tuple(video for video in videos if video.subject in held_out)
     else:
@@ -257,7 +263,9 @@ def _with_action(recording: SampledRecording, video: Video) -> SampledRecording:
     return replace(recording, actions=np.where(recording.actions < 0, video.action, recording.actions))
 
 
-def _long_enough(recordings: Sequence[SampledRecording], videos: Sequence[Video], frames: int) -> list[SampledRecording]:
+def _long_enough(
+    recordings: Sequence[SampledRecording], videos: Sequence[Video], frames: int
+) -> list[SampledRecording]:
     kept = [recording for recording in recordings if len(recording.stamps) >= frames]
     short = [video.name for r, video in zip(recordings, videos, strict=True) if len(r.stamps) < frames]
     if not kept:
