@@ -15,6 +15,8 @@ LAYOUTS = """a rosbag2 folder, .mcap, .db3 or ROS 1 .bag file
   a SemanticKITTI sequence folder (velodyne/*.bin)
   a MARS recording (radar_data*.mat)
   a folder of depth images (frame-*.depth.png with camera-intrinsics.txt)
+  a folder of .npz files with points, one a frame (docs/own_recordings.md)
+  one .npz with the points of a whole clip
   the simulator (sim:room or sim:street, options as in sim:room?seed=3&split=test&frames=100)"""
 
 
@@ -27,6 +29,7 @@ class Recording(ABC):
         classes: classes of the point labels; None where points carry none, or where only ids are known.
         actions: classes of `LabelledFrame.action`; None where frames carry none.
         has_poses: whether `Frame.T_world_sensor` holds recorded poses (identity otherwise).
+        left_out: malformed frames that the latest iteration has left out.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Recording(ABC):
     classes: tuple[ClassInfo, ...] | None = None
     actions: tuple[ClassInfo, ...] | None = None
     has_poses: bool = False
+    left_out: int = 0
 
     @abstractmethod
     def __len__(self) -> int:
@@ -130,6 +134,10 @@ def _reader_of_file(path: Path) -> Any:
         from pointata.data.mars import MarsRecording
 
         return MarsRecording
+    if path.suffix == ".npz":
+        from pointata.data.npz_recording import NpzClipRecording
+
+        return NpzClipRecording
     return None
 
 
@@ -150,4 +158,9 @@ def _reader_of_folder(path: Path) -> Any:
         from pointata.data.depth_folder import DepthFolderRecording
 
         return DepthFolderRecording
+    first = min(path.glob("*.npz"), default=None)
+    if first is not None and not (path / "manifest.yaml").exists():  # beside a manifest lie clips of their own
+        from pointata.data.npz_recording import NpzFolderRecording, open_npz
+
+        return NpzFolderRecording if "points" in open_npz(first)[1] else None
     return None
