@@ -108,7 +108,7 @@ def main() -> None:
         "time_ratio": round(seconds["adapters"] / seconds["full"], 3),
         "memory_ratio": round(memory["adapters"] / memory["full"], 3),
         "preset": given.preset, "clips": given.clips, "frames": given.frames,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU x {torch.get_num_threads()}",
         "seconds_per_step": {mode: round(value, 3) for mode, value in seconds.items()},
         "step_memory_mb": {mode: round(value) for mode, value in memory.items()},
         "trained_parameters": trained,

@@ -57,7 +57,8 @@ def train(run: Run, data: str, runs: Path, epochs: int | None) -> dict[str, Any]
     if not ledger.exists():
         folder.mkdir(parents=True, exist_ok=True)
         mode, method = ROWS[run.row]
-        common = ["--config", "config/train/mars.yaml", f"--data.set={data}", f'--data.held_out=["{run.subject}"]',
+        common = ["--config", "config/train/mars.yaml",
+                  f"--data.set={data}", f'--data.held_out=["{run.subject}"]',
                   f"--data.features={CHANNELS[run.channels]}", f"--seed_everything={run.seed}", "--threads=1"]  # fmt: skip
         backbone = "trunk" if mode == "scratch" else f"build/backbones/pointmae_{run.preset}.safetensors"
         command = ["adapt", *common, f"--model.settings.mode={mode}", f"--model.settings.backbone={backbone}",
@@ -127,7 +128,7 @@ def record(channels: str, name: str, seeds: dict[int, dict[str, Any]]) -> None:
     first = seeds[min(seeds)]
     row = first | {"seed": min(seeds)}
     if len(seeds) > 1:
-        row["seeds"] = {str(seed): {"folds": figures["folds"], "mean": figures["mean"]} for seed, figures in seeds.items()}
+        row["seeds"] = {str(s): {"folds": figures["folds"], "mean": figures["mean"]} for s, figures in seeds.items()}
         row["mean_of_seeds"] = round(mean(figures["mean"] for figures in seeds.values()), 4)
     results.setdefault("mars", {}).setdefault(channels, {})[name] = row
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")

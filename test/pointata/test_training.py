@@ -156,7 +156,7 @@ def test_processes_share_an_epoch_without_overlap(processes: int) -> None:
             share.set_epoch(epoch)
         numbers = [list(share) for share in shares]
         assert [len(share) for share in shares] == [len(part) for part in numbers]
-        epochs.append(sorted(sum(numbers, [])))
+        epochs.append(sorted(number for part in numbers for number in part))
     assert epochs == [list(range(10)), list(range(10, 20))]
     fixed = EpochSampler(10, 0, 1, fresh=False)
     fixed.set_epoch(3)

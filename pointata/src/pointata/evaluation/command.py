@@ -47,4 +47,9 @@ def _show(console: Console, score: OfflineScore) -> None:
             table.add_row(task, name, f"{support:,}", f"{recall:.3f}", f"{iou:.3f}")
     console.print(table)
     figures = ", ".join(f"{name} {value:.3f}" for name, value in score.figures().items()) or "no ground truth to score"
+    if score.segments is not None and score.segments.frames.total:
+        named = (f"{name} {value:.1f}" for name, value in score.segments.figures().items())
+        console.print(f"action segments, percent: {', '.join(named)}")
+    if score.left_out:
+        console.print(f"{score.left_out} clouds could not be read and were left out (the log says why)")
     console.print(f"{score.frames} frames, {len(score.rejected)} rejected: {figures}")

@@ -14,16 +14,23 @@ from pointata.data.recording import Recording
 from pointata.errors import DataError
 from pointata.evaluation.confusion import ConfusionMatrix
 from pointata.evaluation.metrics import accuracy, iou_per_class, mean_iou, percentiles
+from pointata.evaluation.segment_metrics import SegmentScore
 from pointata.prediction import Prediction
 from pointata.predictor import Predictor
 
 
 @dataclass
 class OfflineScore:
-    """Confusions by task and wall time per frame; "action" counts frames, "semantic" points."""
+    """Confusions by task and wall time per frame; "action" counts frames, "semantic" points.
+
+    `segments` scores the newest frame's action segment, frame by frame, as a sequence; None without that task.
+    """
 
     confusions: dict[str, ConfusionMatrix]
+    segments: SegmentScore | None = None
     frames: int = 0
+    left_out: int = 0
+    """Clouds of the recordings that could not be read."""
     rejected: list[str] = field(default_factory=list)
     step_ms: list[float] = field(default_factory=list)
 
@@ -47,8 +54,10 @@ class OfflineScore:
         )  # fmt: skip
         return {
             "frames": self.frames,
+            "left_out": self.left_out,
             "rejected": self.rejected,
             **self.figures(),
+            "segments": self.segments.figures() if self.segments is not None and self.segments.frames.total else {},
             "per_class_iou": per_class,
             "supports": {
                 task: dict(zip(matrix.names, matrix.support.tolist(), strict=True))
@@ -98,12 +107,15 @@ def evaluate(
     """
     heads: Mapping[str, tuple[ClassInfo, ...]] = predictor.metadata.heads
     score = OfflineScore({task: ConfusionMatrix([c.name for c in classes]) for task, classes in heads.items()})
+    if "segments" in heads:
+        score.segments = SegmentScore([c.name for c in heads["segments"]])
     for recording in recordings:
         predictor.reset()
         points = "semantic" in heads and _agree(heads["semantic"], recording.classes, recording.name)
         scored = [
             t for t in ("action", "segments") if t in heads and _agree(heads[t], recording.actions, recording.name)
         ]
+        sequence: list[tuple[int, int]] = []  # truth and prediction of the frames' action segments
         for item in recording:
             start = time.perf_counter()
             try:
@@ -119,5 +131,11 @@ def evaluate(
                 continue
             for task in scored:
                 score.confusions[task].update(np.array([item.action]), np.array([_newest_action(prediction, task)]))
+            if "segments" in scored:
+                sequence.append((item.action, _newest_action(prediction, "segments")))
+        if sequence and score.segments is not None:
+            truth, predicted = np.array(sequence).T
+            score.segments.update(truth, predicted)
+        score.left_out += recording.left_out
         progress(recording.name, score.frames)
     return score

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from pointata.classes import UNLABELLED
 from pointata.errors import ConfigError
@@ -28,6 +29,7 @@ from pointata.model.trainable import (
 from pointata.transfer.clips import ClipBatch
 from pointata.transfer.losses import attention_loss, class_weights, frames_loss
 from pointata.transfer.schedule import warm_up_then_cosine
+from pointata.transfer.vote import VideoVoteAccuracy
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class AdaptSettings:
     preset: str = "tiny"
     """Size of the network: "tiny", "small" or "base"."""
     mode: Mode = "adapters"
-    """What is trained: "adapters", "linear_probe", "full" (makes the backbone <name>_backbone) or "scratch"."""
+    """What is trained: "adapters", "linear_probe", "full" (makes <name>_backbone) or "scratch"."""
     aligned: Path | None = None
     """Embedder that stage 1 aligned (a file that `pointata align` wrote); None to start from the backbone's tokenizer."""
     groups: int = 64
@@ -81,11 +83,14 @@ class Adapt(lightning.LightningModule):
 
     model: PointATA
     _point_weights: Tensor
+    #: Confusion of the last validation's clips, rows truth, columns prediction; empty without the task "action".
+    clip_confusion: list[list[int]]
 
     def __init__(self, settings: AdaptSettings) -> None:
         """Take the settings; the network is built when the data are known."""
         super().__init__()
         self.settings = settings
+        self.clip_confusion = []
 
     def configure_model(self) -> None:
         """Build the network for the data at hand."""
@@ -127,6 +132,8 @@ class Adapt(lightning.LightningModule):
         )
         if "action" in config.heads:
             self.opinion_accuracy = MulticlassAccuracy(config.heads["action"], average="micro", ignore_index=-1)
+            self.vote_accuracy = VideoVoteAccuracy(len(data.validation_videos), config.heads["action"])
+            self.confusion = MulticlassConfusionMatrix(config.heads["action"], ignore_index=-1)
         if "semantic" in config.heads:
             self.miou = MulticlassJaccardIndex(config.heads["semantic"], ignore_index=UNLABELLED)
 
@@ -227,14 +234,26 @@ class Adapt(lightning.LightningModule):
         newest = batch.actions[:, -1]
         for task, accuracy in self.accuracy.items():
             accuracy(logits[task][:, -1], newest)
-            self.log(f"val/{task}_accuracy", accuracy)
+            self.log(f"val/{task}_accuracy", cast(Metric, accuracy))
         if "action" in logits:
-            self.opinion_accuracy(self._opinion(logits), newest)
+            opinion = self._opinion(logits)
+            self.opinion_accuracy(opinion, newest)
+            self.vote_accuracy.update(batch.videos, opinion, newest)
+            self.confusion.update(opinion, newest)
             self.log("val/accuracy", self.opinion_accuracy, prog_bar=True)
         if "semantic" in logits:
             dense = logits["semantic"].shape[1]
             self.miou(logits["semantic"].flatten(0, 2), batch.labels[:, -dense:].flatten())
             self.log("val/miou", self.miou, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Let the clips of a video vote, where whole videos have a class."""
+        if "action" in self.model.heads:
+            if "segments" not in self.trainer.datamodule.own_heads:  # type: ignore[attr-defined]
+                self.log("val/video_accuracy", self.vote_accuracy.compute())
+            self.clip_confusion = self.confusion.compute().tolist()
+            self.vote_accuracy.reset()
+            self.confusion.reset()
 
     def _opinion(self, logits: dict[str, Tensor]) -> Tensor:
         """(B, C) scores of the newest frame's action, as `Predictor` reports them."""

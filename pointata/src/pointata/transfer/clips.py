@@ -1,7 +1,8 @@
 """Training clips: short runs of frames drawn from sampled recordings, augmented, batched."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,12 +145,11 @@ def _cut(recording: SampledRecording, number: int, index: NDArray[np.int64], sha
 def collate(items: Sequence[ClipBatch]) -> ClipBatch:
     """Join batches of clips of equal length."""
 
-    def join(*parts: Tensor | None) -> Tensor | None:
-        present = [part for part in parts if part is not None]
-        return torch.cat(present) if present else None
+    def join(name: str) -> Any:
+        present = [getattr(item.clip, name) for item in items]
+        return None if present[0] is None else torch.cat(present)
 
-    clips = [vars(item.clip) for item in items]
-    clip = Clip(**{name: join(*(parts[name] for parts in clips)) for name in clips[0]})
+    clip = Clip(**{part.name: join(part.name) for part in fields(Clip)})
     rest = (torch.cat([getattr(item, name) for item in items]) for name in ("labels", "actions", "videos"))
     return ClipBatch(clip, *rest)
 

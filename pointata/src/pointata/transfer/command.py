@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
+from lightning.pytorch.cli import LightningArgumentParser
 
 from pointata.memory import keep_freed_memory
 from pointata.transfer.adapt import Adapt
@@ -30,7 +31,7 @@ def frame_heads(arguments: Sequence[str]) -> None:
 
 
 class _AdaptCLI(TrainingCLI):
-    def add_arguments_to_parser(self, parser: ArgumentParser) -> None:
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         super().add_arguments_to_parser(parser)
         parser.link_arguments("seed_everything", "data.seed")
 
@@ -48,5 +49,11 @@ def adapt(arguments: Sequence[str]) -> Path | None:
     if not cli.trainer.is_global_zero:
         return None
     path: Path = cli.model.save(cli.config.out)
-    ledger.save(path.with_suffix(".json"), name=path.stem, trained_parameters=trained, total_parameters=total)
+    ledger.save(
+        path.with_suffix(".json"),
+        name=path.stem,
+        trained_parameters=trained,
+        total_parameters=total,
+        clip_confusion=cli.model.clip_confusion,
+    )
     return path

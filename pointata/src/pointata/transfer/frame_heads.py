@@ -18,8 +18,8 @@ from pointata.errors import ConfigError
 from pointata.model.bundle import load_bundle, rewrite_adapter
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
+from pointata.transfer.augmentation import Augmentation
 from pointata.transfer.cache import SampledRecording
-from pointata.transfer.clips import Augmentation
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ def frame_features(model: PointATA, recording: SampledRecording, matrix: np.ndar
             points=torch.from_numpy(np.ascontiguousarray(points[part])).unsqueeze(0),
             origins=torch.from_numpy(origins[part] - origins[0]).unsqueeze(0),
             stamps=torch.from_numpy(recording.stamps[part]).unsqueeze(0),
+            features=torch.from_numpy(recording.features[part]).unsqueeze(0) if model.config.features else None,
         ).to(device)
         encoded, state = model.encode(clip, state)
         features.append(encoded.frames[0])
@@ -94,7 +95,7 @@ def train_frame_heads(
     for number, recording in enumerate(train, start=1):
         truth = torch.from_numpy(recording.actions)
         views += [
-            (frame_features(model, recording, augmentation.draw(rng)).clone(), truth) for _ in range(settings.views)
+            (frame_features(model, recording, augmentation.linear(rng)).clone(), truth) for _ in range(settings.views)
         ]
         if number % 20 == 0:
             _log.info("features of %d of %d recordings", number, len(train))

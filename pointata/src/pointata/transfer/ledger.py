@@ -74,7 +74,7 @@ class Ledger(lightning.Callback):
 
 def peak_memory_mib() -> float:
     """Most memory used so far: of the GPU's allocator where there is one, else of the process, MiB."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on macOS bytes
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

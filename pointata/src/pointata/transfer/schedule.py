@@ -7,7 +7,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
 
 def warm_up_then_cosine(optimizer: torch.optim.Optimizer, warmup_steps: int, steps: int) -> dict[str, Any]:
-    """Linear warm-up, at most a fifth of all steps, then cosine to zero; as Lightning's configure_optimizers returns it.
+    """Linear warm-up, at most a fifth of all steps, then cosine to zero; what `configure_optimizers` returns.
 
     Args:
         optimizer: its rates are the peaks.
