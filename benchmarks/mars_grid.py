@@ -59,7 +59,8 @@ def train(run: Run, data: str, runs: Path, epochs: int | None) -> dict[str, Any]
         mode, method = ROWS[run.row]
         common = ["--config", "config/train/mars.yaml",
                   f"--data.set={data}", f'--data.held_out=["{run.subject}"]',
-                  f"--data.features={CHANNELS[run.channels]}", f"--seed_everything={run.seed}", "--threads=1"]  # fmt: skip
+                  f"--data.features={CHANNELS[run.channels]}",
+                  f"--seed_everything={run.seed}", "--threads=1"]  # fmt: skip
         backbone = "trunk" if mode == "scratch" else f"build/backbones/pointmae_{run.preset}.safetensors"
         command = ["adapt", *common, f"--model.settings.mode={mode}", f"--model.settings.backbone={backbone}",
                    f"--model.settings.preset={run.preset}", f"--out={folder}", f"--trainer.default_root_dir={folder}",

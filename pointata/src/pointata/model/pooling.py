@@ -15,8 +15,9 @@ class FramePool(nn.Module):
     """Attention-weighted mean and maximum over a frame's tokens, and mean and spread of the places attended to.
 
     All are brought to unit variance over the training data: tokens are of order 1, displacements of order 0.01, and
-    heads learn from either. Each of four heads weighs the tokens for a quarter of the channels, all equally at the start. The places make the
-    path of what acts explicit: the mean over many tokens is steadier than any single, re-sampled centre.
+    heads learn from either. Each of four heads weighs the tokens for a quarter of the channels, all equally at the
+    start. The places make the path of what acts explicit: the mean over many tokens is steadier than any single,
+    re-sampled centre.
     """
 
     def __init__(self, width: int) -> None:

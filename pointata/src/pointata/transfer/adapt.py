@@ -43,7 +43,7 @@ class AdaptSettings:
     preset: str = "tiny"
     """Size of the network: "tiny", "small" or "base"."""
     mode: Mode = "adapters"
-    """What is trained: "adapters", "linear_probe", "full" (makes <name>_backbone) or "scratch"."""
+    """What is trained: "adapters", "linear_probe", "full" (makes <name>_backbone), "scratch"."""
     aligned: Path | None = None
     """Embedder that stage 1 aligned (a file that `pointata align` wrote); None to start from the backbone's tokenizer."""
     groups: int = 64
