@@ -45,7 +45,7 @@ class AdaptSettings:
     mode: Mode = "adapters"
     """What is trained: "adapters", "linear_probe", "full" (makes <name>_backbone), "scratch"."""
     aligned: Path | None = None
-    """Embedder that stage 1 aligned (a file that `pointata align` wrote); None to start from the backbone's tokenizer."""
+    """Embedder that stage 1 aligned (what `pointata align` wrote); None to start from the backbone's tokenizer."""
     groups: int = 64
     """Tokens of a frame."""
     group_size: int = 32
