@@ -142,7 +142,8 @@ def _write(path: Path, kind: str, tensors: Mapping[str, Tensor], content: Mappin
     temporary.replace(path)  # an interrupted save leaves the old bundle whole
 
 
-def _half(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def stored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as a bundle holds them: float16 on the CPU."""
     return {
         # what the heads normalise with stays float32: variances of displacements are too small for float16
         name: (value.half() if value.is_floating_point() and not _is_head_statistic(name) else value).cpu().contiguous()
@@ -190,7 +191,7 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace
         BundleError: the folder already has a different backbone of that name, and it is not to be replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    backbone = _half(backbone_state(model))
+    backbone = stored(backbone_state(model))
     fingerprint = checksum(backbone)
     backbone_path = folder / f"{metadata.backbone}.safetensors"
     if replace_backbone or not backbone_path.exists():
@@ -201,7 +202,7 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace
         )
     path = folder / f"{metadata.name}.safetensors"
     content = {"metadata": metadata.to_dict(), "backbone_checksum": fingerprint}
-    _write(path, "adapter", _half(adapter_state(model)), content)
+    _write(path, "adapter", stored(adapter_state(model)), content)
     return path
 
 
@@ -215,7 +216,7 @@ def save_backbone(folder: Path, name: str, backbone: Backbone, training: Mapping
         training: data, objective and duration of its training, or where it comes from.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    state = _half({f"backbone.{key}": value for key, value in backbone.state_dict().items()})
+    state = stored({f"backbone.{key}": value for key, value in backbone.state_dict().items()})
     path = folder / f"{name}.safetensors"
     _write_backbone(path, state, backbone.config, training)
     return path
@@ -252,11 +253,11 @@ def rewrite_adapter(path: Path, model: PointATA) -> None:
         BundleError: the file is not an adapter bundle, or the model's backbone is not the one it belongs to.
     """
     header, _ = _read(path, tensors=False)
-    if checksum(_half(backbone_state(model))) != header["backbone_checksum"]:
+    if checksum(stored(backbone_state(model))) != header["backbone_checksum"]:
         raise BundleError(f"{path} belongs to another backbone than the model's: save the model as a new bundle")
     metadata = replace(_metadata(path, header), score={}, scored_on=())
     content = {"metadata": metadata.to_dict(), "backbone_checksum": header["backbone_checksum"]}
-    _write(path, "adapter", _half(adapter_state(model)), content)
+    _write(path, "adapter", stored(adapter_state(model)), content)
 
 
 def load_backbone(name: str, beside: Path | None = None) -> tuple[BackboneConfig, dict[str, Tensor]]:

@@ -98,7 +98,7 @@ class PointATA(nn.Module):
             segments=zeros(streams, width if "segments" in c.heads else 0),
         )
 
-    def _channels(self, clip: Clip) -> Tensor | None:
+    def channels(self, clip: Clip) -> Tensor | None:
         """Input channels besides x, y, z: (B, T, N, F), or None."""
         if not self.config.height:
             return clip.features
@@ -111,7 +111,7 @@ class PointATA(nn.Module):
         """Run the trunk over a chunk that continues `state`; the recurrent state of the heads is carried unchanged."""
         c = self.config
         batch, length = clip.points.shape[:2]
-        channels = self._channels(clip)
+        channels = self.channels(clip)
         centres, patches, features = group(clip.points, c.groups, c.group_size, channels)
         past = correspond(clip, centres, state)
         tokens = self.embedder(patches, features, past)  # (B, T, G, D)

@@ -13,8 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from pointata.classes import UNLABELLED
 from pointata.errors import ConfigError
-from pointata.model.backbone import Backbone
-from pointata.model.bundle import BundleMetadata, load_backbone, save_bundle
+from pointata.model.bundle import BundleMetadata, save_bundle
 from pointata.model.config import NetworkConfig, preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
@@ -26,8 +25,10 @@ from pointata.model.trainable import (
     parameter_counts,
     set_trainable,
 )
+from pointata.transfer.aligned import load_aligned
 from pointata.transfer.clips import ClipBatch
 from pointata.transfer.losses import attention_loss, class_weights, frames_loss
+from pointata.transfer.network import on_backbone
 from pointata.transfer.schedule import warm_up_then_cosine
 from pointata.transfer.vote import VideoVoteAccuracy
 
@@ -118,8 +119,6 @@ class Adapt(lightning.LightningModule):
         self._metadata(config, data)  # refuses what no bundle can hold, before any training
         self.model = self._network(config)
         if p.aligned is not None:
-            from pointata.transfer.aligned import load_aligned
-
             load_aligned(p.aligned, self.model)
         set_trainable(self.model, p.mode, self._trains_point_net)
         self._actor = self._actor_id([c.name for c in data.heads.get("semantic", ())])
@@ -153,17 +152,7 @@ class Adapt(lightning.LightningModule):
         return names.index(self.settings.actor)
 
     def _network(self, config: NetworkConfig) -> PointATA:
-        if self.settings.mode == "scratch":
-            return PointATA(config)
-        found, state = load_backbone(self.settings.backbone)
-        if found != config.backbone:
-            raise ConfigError(
-                f"backbone {self.settings.backbone!r} is {found}, but preset {self.settings.preset!r} "
-                f"is {config.backbone}: choose the preset that the backbone was made with"
-            )
-        backbone = Backbone(found)
-        backbone.load_state_dict({name.removeprefix("backbone."): value.float() for name, value in state.items()})
-        return PointATA(config, backbone)
+        return PointATA(config) if self.settings.mode == "scratch" else on_backbone(self.settings.backbone, config)
 
     def train(self, mode: bool = True) -> "Adapt":
         """Switch to training; the statistics of frozen normalisation layers stay as they are."""

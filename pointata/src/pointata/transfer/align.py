@@ -85,7 +85,7 @@ def shape_features(backbone: Backbone, points: Tensor, groups: int, group_size: 
 def clip_features(model: PointATA, clip: Clip) -> Tensor:
     """Features of clips: the embedder's tokens averaged over each clip, normalised as in `shape_features`: (B, D)."""
     c = model.config
-    centres, patches, features = group(clip.points, c.groups, c.group_size, model._channels(clip))
+    centres, patches, features = group(clip.points, c.groups, c.group_size, model.channels(clip))
     past = correspond(clip, centres, model.initial_state(len(clip.points)))
     tokens: Tensor = model.embedder(patches, features, past)  # (B, T, G, D)
     return _normalised(tokens.mean((1, 2)))

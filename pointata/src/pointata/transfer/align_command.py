@@ -10,15 +10,14 @@ import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from pointata.errors import ConfigError
 from pointata.memory import keep_freed_memory
-from pointata.model.backbone import Backbone
-from pointata.model.bundle import load_backbone
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.pretraining.shapes import load_shapes
 from pointata.transfer.align import Align, AlignSettings, shape_features
 from pointata.transfer.aligned import save_aligned
+from pointata.transfer.network import on_backbone
+from pointata.transfer.videos import VideoClips
 
 _log = logging.getLogger(__name__)
 
@@ -31,21 +30,11 @@ def build_network(settings: AlignSettings, features: Sequence[str]) -> PointATA:
     """
     p = settings
     config = preset(p.preset, groups=p.groups, group_size=p.group_size, height=p.height, features=tuple(features))
-    found, state = load_backbone(p.backbone)
-    if found != config.backbone:
-        raise ConfigError(
-            f"backbone {p.backbone!r} is {found}, but preset {p.preset!r} is {config.backbone}: "
-            "choose the preset that the backbone was made with"
-        )
-    backbone = Backbone(found)
-    backbone.load_state_dict({name.removeprefix("backbone."): value.float() for name, value in state.items()})
-    return PointATA(config, backbone).eval()
+    return on_backbone(p.backbone, config).eval()
 
 
 def align(arguments: Sequence[str]) -> Path:
     """Align the point align embedder with a labelled 3D set (stage 1); returns the path of the result."""
-    from pointata.transfer.videos import VideoClips
-
     parser = ArgumentParser(prog="pointata align", description=align.__doc__)
     parser.add_argument("--config", action="config", help="YAML file with the settings below")
     parser.add_argument("--source", type=str, default="sim:shapes", help="labelled 3D set: a folder or sim:shapes?...")

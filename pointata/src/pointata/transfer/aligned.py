@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pointata.errors import BundleError
-from pointata.model.bundle import read_header
+from pointata.model.bundle import read_header, stored
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import backbone_state, checksum
 
@@ -20,9 +20,8 @@ _NETWORK = ("backbone", "groups", "group_size", "features", "height")
 
 
 def backbone_checksum(model: PointATA) -> str:
-    """Checksum of the network's backbone as a bundle stores it (float16)."""
-    stored = {n: v.half() if v.is_floating_point() else v for n, v in backbone_state(model).items()}
-    return checksum(stored)
+    """Checksum of the network's backbone as a bundle stores it."""
+    return checksum(stored(backbone_state(model)))
 
 
 def _embedder(model: PointATA) -> dict[str, Tensor]:

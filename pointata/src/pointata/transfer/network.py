@@ -1,0 +1,25 @@
+"""The network of a training run, on a pre-trained backbone."""
+
+from pointata.errors import ConfigError
+from pointata.model.backbone import Backbone
+from pointata.model.bundle import load_backbone
+from pointata.model.config import NetworkConfig
+from pointata.model.pointata import PointATA
+
+
+def on_backbone(name: str, config: NetworkConfig) -> PointATA:
+    """A fresh network on the weights of a backbone bundle, given by name or path.
+
+    Raises:
+        BundleError: no such backbone, or a damaged one.
+        ConfigError: the backbone is not of the network's size.
+    """
+    found, state = load_backbone(name)
+    if found != config.backbone:
+        raise ConfigError(
+            f"backbone {name!r} is {found}, but the preset makes it {config.backbone}: "
+            "choose the preset that the backbone was made with"
+        )
+    backbone = Backbone(found)
+    backbone.load_state_dict({key.removeprefix("backbone."): value.float() for key, value in state.items()})
+    return PointATA(config, backbone)
