@@ -110,7 +110,7 @@ class BundleMetadata:
 
 def shipped_bundles() -> list[str]:
     """Names of the adapter bundles that come with the package."""
-    return sorted(p.stem for p in _SHIPPED.glob("*.safetensors") if not p.stem.endswith("_backbone"))
+    return sorted(p.stem for p in _SHIPPED.glob("*.safetensors") if read_header(p)["kind"] == "adapter")
 
 
 def resolve(name: str, beside: Path | None = None) -> Path:
