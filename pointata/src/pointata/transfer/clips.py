@@ -157,12 +157,13 @@ def collate(items: Sequence[ClipBatch]) -> ClipBatch:
 class EpochSampler(Sampler[int]):
     """This process's share of the numbers 0 to size - 1; where `fresh`, of other numbers in every epoch."""
 
-    def __init__(self, size: int, rank: int, processes: int, fresh: bool) -> None:
+    def __init__(self, size: int, rank: int, processes: int, fresh: bool, epoch: int = 0) -> None:
+        """Take the number of items and the place among the processes; `epoch` is the first one."""
         self._size, self._rank, self._processes, self._fresh = size, rank, processes, fresh
-        self._epoch = 0
+        self._epoch = epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this at the start of every epoch, also of a resumed run."""
+        """Lightning calls this at the start of every epoch; of a resumed run's first one too late for its loader."""
         self._epoch = epoch
 
     def __len__(self) -> int:

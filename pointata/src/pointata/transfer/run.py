@@ -87,7 +87,7 @@ def fit(cli: TrainingCLI, *callbacks: lightning.Callback) -> None:
         trainer.strategy.checkpoint_io = WholeFiles()
     checkpoint = _checkpoint(cli.config.resume, folder)
     if checkpoint is not None:
-        _check(checkpoint, cli.model)
+        cli.datamodule.first_epoch = _check(checkpoint, cli.model)
     trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint)
 
 
@@ -104,12 +104,13 @@ def _checkpoint(wanted: str | None, folder: Path) -> str | None:
     raise ConfigError(f'there is no checkpoint {path}; give "last" or the path of a .ckpt file')
 
 
-def _check(path: str, model: lightning.LightningModule) -> None:
-    """Refuse a checkpoint that cannot be read, or that the network, trained as it is, cannot go on from."""
+def _check(path: str, model: lightning.LightningModule) -> int:
+    """Epochs behind a checkpoint; refuses one that is damaged, or that the network, as it is trained, cannot use."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         state: Mapping[str, torch.Tensor] = content["state_dict"]
         trained = sum(len(group["params"]) for group in content["optimizer_states"][0]["param_groups"])
+        epochs = int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
     except Exception as error:  # damaged bytes lead zip, pickle and tensor readers to errors of any kind
         reason = str(error).partition("\n")[0]
         raise ConfigError(
@@ -122,3 +123,4 @@ def _check(path: str, model: lightning.LightningModule) -> None:
         raise ConfigError(f"checkpoint {path} is that of another network (they differ in {wrong[0]}): {_ANEW}")
     if trained != sum(parameter.requires_grad for parameter in model.parameters()):
         raise ConfigError(f"checkpoint {path} is that of a run that trained other parameters: {_ANEW}")
+    return epochs

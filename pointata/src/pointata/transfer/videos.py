@@ -55,8 +55,11 @@ class ClipSettings:
 class VideoClips(lightning.LightningDataModule):
     """Clips of a data set. Training clips are drawn at random, validation clips are fixed and never augmented.
 
-    After `setup`: `train_recordings` and `validation_recordings`, sampled; `validation_videos`, what they are.
+    After `setup`: `train_recordings` and `validation_recordings`, sampled; `validation_videos`, what they are. A run
+    that is resumed sets `first_epoch`: Lightning makes the loader of its first epoch before it restores the number.
     """
+
+    first_epoch: int = 0
 
     def __init__(
         self,
@@ -203,8 +206,9 @@ class VideoClips(lightning.LightningDataModule):
         return DataLoader(
             dataset,
             batch_size=self.clips_settings.batch_size,
-            sampler=EpochSampler(size, rank, processes, fresh),
+            sampler=EpochSampler(size, rank, processes, fresh, self.first_epoch),
             collate_fn=collate,
+            generator=torch.Generator(),  # one of its own: the network's dropout must not depend on when loaders start
             num_workers=self._workers,
             persistent_workers=self._workers > 0,
         )
