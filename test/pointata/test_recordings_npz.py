@@ -47,7 +47,7 @@ def test_a_set_with_its_manifest_is_no_recording(tmp_path: Path) -> None:
 )
 def test_files_of_other_data_sets_are_not_taken_for_frames(tmp_path: Path, content: dict[str, np.ndarray]) -> None:
     for index in range(2):
-        np.savez(tmp_path / f"{index}.npz", **content)
+        np.savez(tmp_path / f"{index}.npz", **content)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="no recording that pointata knows"):
         open_recording(tmp_path)
     with pytest.raises(DataError, match=r"0\.npz: the points of a clip must be \(T, N, 3\)"):

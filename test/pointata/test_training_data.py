@@ -37,11 +37,11 @@ def validated_on(data: VideoClips) -> list[str]:
 def test_the_split_of_the_set_or_by_subject(tmp_path: Path) -> None:
     write_set(tmp_path)
     own = clips_of(tmp_path)
-    assert (trained_on(own), validated_on(own)) == (["a", "b"], ["c"])  # the test split, as none is for validation
+    assert (trained_on(own), validated_on(own)) == (["a", "b"], ["c.npz"])  # the test split, as none is for validation
     by_subject = clips_of(tmp_path, held_out=["ann"])
-    assert (trained_on(by_subject), validated_on(by_subject)) == (["c"], ["a", "b"])
+    assert (trained_on(by_subject), validated_on(by_subject)) == (["c.npz"], ["a", "b"])
     without = clips_of(tmp_path, leave_out=["b"])
-    assert (trained_on(without), validated_on(without)) == (["a"], ["c"])
+    assert (trained_on(without), validated_on(without)) == (["a"], ["c.npz"])
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_split_of_the_set_or_by_subject(tmp_path: Path) -> None:
         ({"held_out": ["zoe"]}, "has no subject zoe; it has ann, bob"),
         ({"held_out": ["ann", "bob"]}, "leaves 0 videos to train and 3 to validate on"),
         ({"leave_out": ["z"]}, "has no video z to leave out"),
-        ({"leave_out": ["c"]}, "leaves 2 videos to train and 0 to validate on"),
+        ({"leave_out": ["c.npz"]}, "leaves 2 videos to train and 0 to validate on"),
         ({"tasks": ["semantic", "flow"]}, "no labels for the task flow; it has action, segments, semantic"),
         ({"features": ["doppler"]}, "no point channel doppler; it has: intensity"),
         ({"augmentation": Augmentation()}, "must not be mirrored"),

@@ -219,7 +219,11 @@ class Adapt(lightning.LightningModule):
         frame heads where both have the same classes.
         """
         losses, logits = self.losses(batch)
-        self.log_dict({f"val/{task}_loss": value for task, value in losses.items()}, batch_size=len(batch.actions))
+        self.log_dict(
+            {f"val/{task}_loss": value for task, value in losses.items()},
+            batch_size=len(batch.actions),
+            sync_dist=True,
+        )
         newest = batch.actions[:, -1]
         for task, accuracy in self.accuracy.items():
             accuracy(logits[task][:, -1], newest)
