@@ -116,7 +116,9 @@ class Diagnostics:
 class Parameters:
     """Everything a user can set, by the dotted names of the ROS parameters."""
 
-    model: str = _parameter("sim_room", "Weight bundle: the name of a shipped one (sim_room, sim_street) or a path.")
+    model: str = _parameter(
+        "sim_room", "Weight bundle: the name of a shipped one (sim_room, sim_street, mars_actions) or a path."
+    )
     backbone: str = _parameter("", "Path of the frozen backbone's weights; empty = the one that the bundle names.")
     device: str = _parameter("auto", "Where the network runs; auto takes a GPU if there is one.",
                              choices=("auto", "cpu", "cuda"))  # fmt: skip
