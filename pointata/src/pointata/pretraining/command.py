@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from jsonargparse import ArgumentParser
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 
 from pointata.memory import keep_freed_memory
 from pointata.model.backbone import Backbone
@@ -17,34 +17,24 @@ from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, tr
 from pointata.pretraining.masked import Pretrain
 from pointata.pretraining.shape_data import ShapeData
 from pointata.pretraining.shapes import load_shapes
+from pointata.transfer.run import TrainingCLI, fit
 
 _log = logging.getLogger(__name__)
 
 
-class _PretrainCLI(LightningCLI):
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_argument("--out", type=Path, default=Path("build/backbones"), help="folder for the backbone bundle")
-        parser.add_argument("--resume", type=str, default=None, help="checkpoint to continue from")
-        parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch; 0 for torch's choice")
-
-
 def pretrain(arguments: Sequence[str]) -> Path:
     """Train as the arguments say and write the backbone bundle; returns its path."""
-    keep_freed_memory()
-    cli = _PretrainCLI(
-        Pretrain,
-        ShapeData,
-        args=list(arguments),
-        run=False,
-        seed_everything_default=0,
-        save_config_callback=None,
-        trainer_defaults={"reload_dataloaders_every_n_epochs": 1},  # each epoch draws its own point sets
-    )
-    if cli.config.threads:
-        torch.set_num_threads(cli.config.threads)
-    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config.resume)
+    # each epoch draws its own point sets
+    cli = _PretrainCLI(Pretrain, ShapeData, arguments, reload_dataloaders_every_n_epochs=1)
+    fit(cli)
     path: Path = cli.model.save(cli.config.out)
     return path
+
+
+class _PretrainCLI(TrainingCLI):
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        super().add_arguments_to_parser(parser)
+        parser.set_defaults(out=Path("build/backbones"))
 
 
 def classify(arguments: Sequence[str]) -> dict[str, float]:

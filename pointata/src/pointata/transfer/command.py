@@ -33,12 +33,16 @@ def frame_heads(arguments: Sequence[str]) -> None:
 class _AdaptCLI(TrainingCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         super().add_arguments_to_parser(parser)
+        parser.add_argument(
+            "--dry_run", action="store_true", help="say what would be trained and what it costs, then stop"
+        )
         parser.link_arguments("seed_everything", "data.seed")
 
 
 def adapt(arguments: Sequence[str]) -> Path | None:
     """Train as the arguments say and write the bundle and its ledger; returns the bundle's path, None for a dry run."""
-    cli = _AdaptCLI(Adapt, VideoClips, arguments)
+    # the samplers share the clips out among processes themselves
+    cli = _AdaptCLI(Adapt, VideoClips, arguments, use_distributed_sampler=False)
     if cli.config.dry_run:
         describe(cli.model, cli.datamodule)
         return None

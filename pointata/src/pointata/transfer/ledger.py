@@ -3,7 +3,6 @@
 import json
 import logging
 import resource
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -76,5 +75,8 @@ def peak_memory_mib() -> float:
     """Most memory used so far: of the GPU's allocator where there is one, else of the process, MiB."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return torch.cuda.max_memory_allocated() / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on macOS bytes
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux; getrusage there also counts what the parent process held when it forked
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes on macOS

@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from pointata.errors import ConfigError
 from pointata.memory import keep_freed_memory
+from pointata.transfer.videos import VideoClips
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class TrainingCLI(LightningCLI):
         model: type[lightning.LightningModule],
         data: type[lightning.LightningDataModule],
         arguments: Sequence[str],
+        **trainer_defaults: Any,
     ) -> None:
         keep_freed_memory()
         warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # the command's name is no argument of it
@@ -40,22 +42,18 @@ class TrainingCLI(LightningCLI):
             run=False,
             seed_everything_default=0,
             save_config_callback=None,
-            # the samplers here share the clips out among processes themselves
-            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0},
+            trainer_defaults={"num_sanity_val_steps": 0, **trainer_defaults},
         )
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The options besides those of model, data and trainer."""
-        parser.add_argument("--out", type=Path, default=Path("build/bundles"), help="folder for what is made")
+        parser.add_argument("--out", type=Path, default=Path("build/bundles"), help="folder for the resulting bundle")
         parser.add_argument(
             "--resume", type=str, default=None, help='checkpoint to continue from; "last" for the run\'s newest, if any'
         )
         parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch; 0 for torch's choice")
-        parser.add_argument(
-            "--dry_run", action="store_true", help="say what would be trained and what it costs, then stop"
-        )
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -78,7 +76,7 @@ def fit(cli: TrainingCLI, *callbacks: lightning.Callback) -> None:
     folder = Path(trainer.default_root_dir) / "checkpoints"
     trainer.callbacks.extend(callbacks)
     if trainer.checkpoint_callbacks:
-        trainer.callbacks = [c for c in trainer.callbacks if type(c) is not ModelCheckpoint]
+        trainer.callbacks = [c for c in trainer.callbacks if not _is_default(c)]
         newest = ModelCheckpoint(
             folder, filename="last", enable_version_counter=False, every_n_epochs=1, save_on_train_epoch_end=True
         )
@@ -87,8 +85,17 @@ def fit(cli: TrainingCLI, *callbacks: lightning.Callback) -> None:
         trainer.strategy.checkpoint_io = WholeFiles()
     checkpoint = _checkpoint(cli.config.resume, folder)
     if checkpoint is not None:
-        cli.datamodule.first_epoch = _check(checkpoint, cli.model)
+        epochs = _check(checkpoint, cli.model)
+        if isinstance(cli.datamodule, VideoClips):
+            cli.datamodule.first_epoch = epochs
     trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint)
+
+
+def _is_default(callback: lightning.Callback) -> bool:
+    """Whether this is the checkpoint callback that Lightning adds by itself."""
+    if type(callback) is not ModelCheckpoint:
+        return False
+    return (callback.dirpath, callback.filename, callback.monitor, callback.save_top_k) == (None, None, None, 1)
 
 
 def _checkpoint(wanted: str | None, folder: Path) -> str | None:
