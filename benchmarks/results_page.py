@@ -64,8 +64,7 @@ def main() -> None:
     page = PAGE.read_text()
     for channels in TITLES:
         page = replace_section(page, f"mars.{channels}", mars_table(results["mars"][channels]))
-    if any("seeds" in row for rows in results["mars"].values() for row in rows.values()):
-        page = replace_section(page, "mars.seeds", seeds_table(results["mars"]))
+    page = replace_section(page, "mars.seeds", seeds_table(results["mars"]))
     PAGE.write_text(page)
     sys.stdout.write(f"tables of {PAGE} renewed\n")
 

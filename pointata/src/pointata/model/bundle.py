@@ -134,7 +134,8 @@ def resolve(name: str, beside: Path | None = None) -> Path:
     )
 
 
-def _write(path: Path, kind: str, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
+def write(path: Path, kind: str, tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> None:
+    """Write a file of this format, whole or not at all; `read_header` gives back `content` and the kind."""
     header = {"pointata": json.dumps({"format": _FORMAT, "kind": kind, **content})}
     temporary = path.with_suffix(".partial")
     save_file(dict(tensors), temporary, metadata=header)
@@ -202,7 +203,7 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace
         )
     path = folder / f"{metadata.name}.safetensors"
     content = {"metadata": metadata.to_dict(), "backbone_checksum": fingerprint}
-    _write(path, "adapter", stored(adapter_state(model)), content)
+    write(path, "adapter", stored(adapter_state(model)), content)
     return path
 
 
@@ -231,7 +232,7 @@ def _write_backbone(
         "checksum": checksum(dict(state)),
         "training": dict(training),
     }
-    _write(path, "backbone", state, content)
+    write(path, "backbone", state, content)
 
 
 def state_score(path: Path, score: Mapping[str, float], sources: Sequence[str]) -> None:
@@ -243,7 +244,7 @@ def state_score(path: Path, score: Mapping[str, float], sources: Sequence[str]) 
     header, state = _read(path)
     metadata = replace(_metadata(path, header), score=dict(score), scored_on=tuple(sources))
     content = {"metadata": metadata.to_dict(), "backbone_checksum": header["backbone_checksum"]}
-    _write(path, "adapter", state, content)
+    write(path, "adapter", state, content)
 
 
 def rewrite_adapter(path: Path, model: PointATA) -> None:
@@ -257,7 +258,7 @@ def rewrite_adapter(path: Path, model: PointATA) -> None:
         raise BundleError(f"{path} belongs to another backbone than the model's: save the model as a new bundle")
     metadata = replace(_metadata(path, header), score={}, scored_on=())
     content = {"metadata": metadata.to_dict(), "backbone_checksum": header["backbone_checksum"]}
-    _write(path, "adapter", stored(adapter_state(model)), content)
+    write(path, "adapter", stored(adapter_state(model)), content)
 
 
 def load_backbone(name: str, beside: Path | None = None) -> tuple[BackboneConfig, dict[str, Tensor]]:
@@ -277,6 +278,14 @@ def load_backbone(name: str, beside: Path | None = None) -> tuple[BackboneConfig
         return BackboneConfig(**(config | {"tokenizer": tuple(config["tokenizer"])})), state
     except (KeyError, TypeError, ValueError, PointataError) as error:
         raise BundleError(f"{path} has incomplete metadata ({error}): train or copy it again") from error
+
+
+def read_backbone(name: str) -> Backbone:
+    """The network of a backbone bundle, given by name or path; see `load_backbone` for the errors."""
+    config, state = load_backbone(name)
+    backbone = Backbone(config)
+    backbone.load_state_dict({key.removeprefix("backbone."): value for key, value in state.items()})
+    return backbone
 
 
 def read_metadata(name: str) -> BundleMetadata:

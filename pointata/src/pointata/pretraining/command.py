@@ -10,8 +10,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from pointata.memory import keep_freed_memory
-from pointata.model.backbone import Backbone
-from pointata.model.bundle import load_backbone, save_backbone
+from pointata.model.bundle import read_backbone, save_backbone
 from pointata.model.point_mae import import_checkpoint
 from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.masked import Pretrain
@@ -50,14 +49,12 @@ def classify(arguments: Sequence[str]) -> dict[str, float]:
     keep_freed_memory()
     if given.threads:
         torch.set_num_threads(given.threads)
-    config, state = load_backbone(given.backbone)
-    backbone = Backbone(config)
-    backbone.load_state_dict({name.removeprefix("backbone."): value for name, value in state.items()})
+    backbone = read_backbone(given.backbone)
     density = given.settings.density
     train, test = (load_shapes(given.source, density.points, given.seed, split) for split in ("train", "test"))
     result: dict[str, float] = {}
     for start in STARTS:
-        model = train_classifier(train, start, config, backbone, given.settings, given.seed)
+        model = train_classifier(train, start, backbone.config, backbone, given.settings, given.seed)
         result[start] = accuracy(model, test, density)
         _log.info("%s: %.3f of %d test shapes", start, result[start], len(test))
     return result

@@ -1,6 +1,5 @@
 """Single frames of simulated rooms and streets, normalised as training on point videos normalises them."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,7 @@ from pointata.data.simulation import simulated
 from pointata.data.simulator.splits import Split
 from pointata.errors import ConfigError
 from pointata.sampling import SamplingConfig
-from pointata.transfer.cache import cached_recordings, load_recording
-
-_log = logging.getLogger(__name__)
+from pointata.transfer.cache import cached_recordings, load_recording, log_progress
 
 #: The samplings of config/train/sim_room.yaml and sim_street.yaml, so that they share the sampled recordings.
 ROOM = SamplingConfig(points=1024, range_power=1.5, scale_m=2.0, point_neighbours=0)
@@ -48,12 +45,7 @@ def load_frames(
     frames = []
     for videos, sampling, stride in sources:
         chosen = [video.source for video in videos.where(lambda video: video.split in wanted)]
-        for path in cached_recordings(_CACHE, chosen, sampling, 1, progress=_report):
+        for path in cached_recordings(_CACHE, chosen, sampling, 1, progress=log_progress):
             frames.append(load_recording(path).points[::stride, :points])
     result = np.concatenate(frames)
     return result, np.full(len(result), -1, dtype=np.int64)
-
-
-def _report(done: int, total: int) -> None:
-    if done % 10 == 0 or done == total:
-        _log.info("sampled %d of %d simulated recordings", done, total)

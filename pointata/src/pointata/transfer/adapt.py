@@ -88,15 +88,10 @@ class Adapt(lightning.LightningModule):
     clip_confusion: list[list[int]]
 
     def __init__(self, settings: AdaptSettings) -> None:
-        """Take the settings; the network is built when the data are known."""
+        """Take the settings; `build` makes the network when the data are known, before training."""
         super().__init__()
         self.settings = settings
         self.clip_confusion = []
-
-    def configure_model(self) -> None:
-        """Build the network for the data at hand."""
-        if not hasattr(self, "model"):
-            self.build(self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def build(self, data: Any) -> None:
         """Build the network for a data module: its heads, features and classes.

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from pointata.errors import BundleError
-from pointata.model.bundle import read_header, stored
+from pointata.model.bundle import read_header, stored, write
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import backbone_state, checksum
 
-_FORMAT = 1
 _PREFIX = "embedder."
 # Settings of the network that decide what the embedder sees.
 _NETWORK = ("backbone", "groups", "group_size", "features", "height")
@@ -45,17 +44,12 @@ def save_aligned(path: Path, model: PointATA, metadata: Mapping[str, Any]) -> No
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
-        "format": _FORMAT,
-        "kind": "align",
         "backbone_checksum": backbone_checksum(model),
         "network": _network(model),
         "metadata": dict(metadata),
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in _embedder(model).items()}
-    temporary = path.with_suffix(".partial")
-    save_file(tensors, temporary, metadata={"pointata": json.dumps(content)})
-    temporary.chmod(0o644)  # safetensors makes files that only their owner can read
-    temporary.replace(path)  # an interrupted save leaves the old file whole
+    write(path, "align", tensors, content)
 
 
 def load_aligned(path: Path, model: PointATA) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +20,8 @@ from pointata.classes import UNLABELLED
 from pointata.errors import DataError, PointataError
 from pointata.frame import LabelledFrame
 from pointata.sampling import SamplingConfig, in_range, sample_frame
+
+_log = logging.getLogger(__name__)
 
 #: Change when the meaning of a cached file changes.
 _VERSION = 1
@@ -117,6 +120,12 @@ def cached_recordings(
             for done, _ in enumerate(pool.map(_build_one, todo), start=1):
                 progress(done, len(todo))
     return paths
+
+
+def log_progress(done: int, total: int) -> None:
+    """Say in the log how far sampling is: every tenth recording, and the last."""
+    if done % 10 == 0 or done == total:
+        _log.info("sampled %d of %d recordings", done, total)
 
 
 def _identity(argument: Any) -> Any:

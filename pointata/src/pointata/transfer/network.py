@@ -1,8 +1,7 @@
 """The network of a training run, on a pre-trained backbone."""
 
 from pointata.errors import ConfigError
-from pointata.model.backbone import Backbone
-from pointata.model.bundle import load_backbone
+from pointata.model.bundle import read_backbone
 from pointata.model.config import NetworkConfig
 from pointata.model.pointata import PointATA
 
@@ -14,12 +13,10 @@ def on_backbone(name: str, config: NetworkConfig) -> PointATA:
         BundleError: no such backbone, or a damaged one.
         ConfigError: the backbone is not of the network's size.
     """
-    found, state = load_backbone(name)
-    if found != config.backbone:
+    backbone = read_backbone(name)
+    if backbone.config != config.backbone:
         raise ConfigError(
-            f"backbone {name!r} is {found}, but the preset makes it {config.backbone}: "
+            f"backbone {name!r} is {backbone.config}, but the preset makes it {config.backbone}: "
             "choose the preset that the backbone was made with"
         )
-    backbone = Backbone(found)
-    backbone.load_state_dict({key.removeprefix("backbone."): value.float() for key, value in state.items()})
     return PointATA(config, backbone)

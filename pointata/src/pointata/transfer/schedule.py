@@ -1,4 +1,4 @@
-"""The learning-rate schedule that every training here shares."""
+"""The learning-rate schedule of stage 2."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ from pointata.model.config import TASKS
 from pointata.model.state import Clip
 from pointata.sampling import SamplingConfig
 from pointata.transfer.augmentation import Augmentation
-from pointata.transfer.cache import SampledRecording, cached_recordings, load_recording
+from pointata.transfer.cache import SampledRecording, cached_recordings, load_recording, log_progress
 from pointata.transfer.clips import ClipBatch, ClipShape, EpochSampler, FixedClips, RandomClips, collate
 
 _log = logging.getLogger(__name__)
@@ -132,13 +132,8 @@ class VideoClips(lightning.LightningDataModule):
     def _files(self) -> list[Path]:
         # neighbours are found when clips are cut; leaving them out keeps one cache for every network
         sampling = replace(self.sampling, point_neighbours=0)
-
-        def report(done: int, total: int) -> None:
-            if done % 10 == 0 or done == total:
-                _log.info("sampled %d of %d recordings", done, total)
-
         sources = [video.source for video in (*self._train, *self.validation_videos)]
-        return cached_recordings(self._cache, sources, sampling, max(1, self._workers), self.features, report)
+        return cached_recordings(self._cache, sources, sampling, max(1, self._workers), self.features, log_progress)
 
     def setup(self, stage: str) -> None:
         """Load the sampled recordings.
