@@ -27,7 +27,7 @@ from pointata.model.state import Clip
 from pointata.model.trainable import Mode, freeze_statistics, parameter_counts, set_trainable
 from pointata.transfer.ledger import peak_memory_mib
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results.json"
+
 MODES: tuple[Mode, Mode] = ("adapters", "full")
 _CLASSES = 20
 

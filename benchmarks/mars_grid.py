@@ -8,9 +8,6 @@ docs/results.json, from which `benchmarks/results_page.py` writes the tables of 
 """
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,19 +16,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "docs" / "results.json"
+from grid import RESULTS, ROOT, ROWS, adapt, align, record
+
 SUBJECTS = ("1", "2", "3", "4")
 CHANNELS = {"xyz": "[]", "xyz_doppler": "[doppler]"}
-#: Mode of stage 2 and method of stage 1, by row.
-ROWS: dict[str, tuple[str, str | None]] = {
-    "scratch": ("scratch", None),
-    "linear_probe": ("linear_probe", None),
-    "full": ("full", None),
-    "adapters_none": ("adapters", None),
-    "adapters_otdd": ("adapters", "otdd"),
-    "adapters_mmd": ("adapters", "mmd"),
-}
+#: Of every row of the grid proper, so that rows compare.
+EPOCHS = 10
 
 
 @dataclass(frozen=True)
@@ -43,66 +33,30 @@ class Run:
     subject: str
     seed: int
     preset: str
+    epochs: int
 
-    def folder(self, runs: Path) -> Path:
-        """Where it leaves its files."""
-        name = self.row if self.preset == "tiny" else f"{self.row}_{self.preset}"
-        return runs / self.channels / name / f"subject{self.subject}_seed{self.seed}"
-
-
-def train(run: Run, data: str, runs: Path, epochs: int | None) -> dict[str, Any]:
-    """Train one run, unless it is there already; returns its ledger."""
-    folder = run.folder(runs)
-    ledger = folder / "mars_actions.json"
-    if not ledger.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        mode, method = ROWS[run.row]
-        common = ["--config", "config/train/mars.yaml",
-                  f"--data.set={data}", f'--data.held_out=["{run.subject}"]',
-                  f"--data.features={CHANNELS[run.channels]}",
-                  f"--seed_everything={run.seed}", "--threads=1"]  # fmt: skip
-        backbone = "trunk" if mode == "scratch" else f"build/backbones/pointmae_{run.preset}.safetensors"
-        command = ["adapt", *common, f"--model.settings.mode={mode}", f"--model.settings.backbone={backbone}",
-                   f"--model.settings.preset={run.preset}", f"--out={folder}", f"--trainer.default_root_dir={folder}",
-                   "--trainer.enable_progress_bar=false", "--trainer.enable_checkpointing=false",
-                   "--trainer.enable_model_summary=false"]  # fmt: skip
-        if method is not None:
-            command.append(f"--model.settings.aligned={align(run, method, data, runs)}")
-        if epochs is not None:
-            command.append(f"--trainer.max_epochs={epochs}")
-        pointata(command, folder / "log.txt")
-    content: dict[str, Any] = json.loads(ledger.read_text())
-    return content
+    @property
+    def name(self) -> str:
+        """What its row is called in the results: what differs from the grid proper is part of it."""
+        preset = "" if self.preset == "tiny" else f"_{self.preset}"
+        return self.row + preset + ("" if self.epochs == EPOCHS else f"_{self.epochs}_epochs")
 
 
-def align(run: Run, method: str, data: str, runs: Path) -> Path:
-    """Stage 1 on the training subjects; returns the aligned embedder's file."""
-    folder = runs / run.channels / f"align_{method}_{run.preset}" / f"subject{run.subject}_seed{run.seed}"
-    made = folder / "mars_align.safetensors"
-    if not made.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        arguments = ["align", "--config", "config/train/mars_align.yaml", f"--data.set={data}",
-                     f'--data.held_out=["{run.subject}"]', f"--data.features={CHANNELS[run.channels]}",
-                     f"--settings.method={method}", f"--settings.preset={run.preset}", f"--seed={run.seed}",
-                     f"--settings.backbone=build/backbones/pointmae_{run.preset}.safetensors", f"--out={folder}",
-                     "--threads=1"]  # fmt: skip
-        pointata(arguments, folder / "log.txt")
-    return made
-
-
-def pointata(arguments: list[str], log: Path) -> None:
-    """Run one command in a process of its own."""
-    with log.open("w") as output:
-        done = subprocess.run(
-            [sys.executable, "-m", "pointata.cli", *arguments],
-            cwd=ROOT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode:
-        raise SystemExit(f"pointata {arguments[0]} failed; see {log}")
+def train(run: Run, data: str, runs: Path) -> dict[str, Any]:
+    """Train one run, stage 1 before it where the row asks for it; returns its ledger."""
+    common = [f"--data.set={data}", f'--data.held_out=["{run.subject}"]', f"--data.features={CHANNELS[run.channels]}"]
+    fold = f"subject{run.subject}_seed{run.seed}"
+    method, aligned = ROWS[run.row][1], None
+    if method is not None:
+        aligned = align(
+            ["--config", "config/train/mars_align.yaml", *common, f"--settings.method={method}", f"--seed={run.seed}",
+             f"--settings.preset={run.preset}",
+             f"--settings.backbone=build/backbones/pointmae_{run.preset}.safetensors"],
+            runs / run.channels / f"align_{method}_{run.preset}" / fold,
+        )  # fmt: skip
+    arguments = ["--config", "config/train/mars.yaml", *common, f"--seed_everything={run.seed}",
+                 f"--trainer.max_epochs={run.epochs}"]  # fmt: skip
+    return adapt(run.row, run.preset, arguments, runs / run.channels / run.name / fold, aligned)
 
 
 def summarise(runs: list[tuple[Run, dict[str, Any]]]) -> dict[str, Any]:
@@ -119,6 +73,7 @@ def summarise(runs: list[tuple[Run, dict[str, Any]]]) -> dict[str, Any]:
         "seconds_per_epoch": round(mean(ledger["seconds_per_epoch"] for ledger in ledgers), 2),
         "peak_memory_mb": round(max(ledger["peak_memory_mb"] for ledger in ledgers)),
         "preset": runs[0][0].preset,
+        "epochs": runs[0][0].epochs,
         "fold4_without_radar_data9": without_file_9(ledgers[SUBJECTS.index("4")]),
     }
 
@@ -130,16 +85,13 @@ def without_file_9(ledger: dict[str, Any]) -> float | None:
     return round(right / total, 4) if total else None
 
 
-def record(channels: str, name: str, seeds: dict[int, dict[str, Any]]) -> None:
-    """Put a row into docs/results.json: the first seed's figures, the others' beside them."""
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    first = seeds[min(seeds)]
-    row = first | {"seed": min(seeds)}
+def with_seeds(seeds: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    """A row's figures: the first seed's, the others' beside them."""
+    row = seeds[min(seeds)] | {"seed": min(seeds)}
     if len(seeds) > 1:
         row["seeds"] = {str(s): {"folds": figures["folds"], "mean": figures["mean"]} for s, figures in seeds.items()}
         row["mean_of_seeds"] = round(mean(figures["mean"] for figures in seeds.values()), 4)
-    results.setdefault("mars", {}).setdefault(channels, {})[name] = row
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    return row
 
 
 def main() -> None:
@@ -150,23 +102,23 @@ def main() -> None:
     parser.add_argument("--channels", nargs="+", choices=CHANNELS, default=list(CHANNELS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--preset", choices=("tiny", "small", "base"), default="tiny")
-    parser.add_argument("--epochs", type=int, help="other than in the configuration")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
     parser.add_argument("--runs", type=Path, default=ROOT / "build" / "mars_grid")
     given = parser.parse_args()
     grid = [
-        Run(channels, row, subject, seed, given.preset)
+        Run(channels, row, subject, seed, given.preset, given.epochs)
         for seed in given.seeds for channels in given.channels for row in given.rows for subject in SUBJECTS
     ]  # fmt: skip
     started = time.time()
     with ThreadPoolExecutor(given.jobs) as pool:
-        ledgers = list(pool.map(lambda run: train(run, given.data, given.runs.resolve(), given.epochs), grid))
+        ledgers = list(pool.map(lambda run: train(run, given.data, given.runs.resolve()), grid))
     done = list(zip(grid, ledgers, strict=True))
     for channels in given.channels:
         for row in given.rows:
-            name = row if given.preset == "tiny" else f"{row}_{given.preset}"
             mine = [pair for pair in done if (pair[0].channels, pair[0].row) == (channels, row)]
-            record(channels, name, {s: summarise([p for p in mine if p[0].seed == s]) for s in given.seeds})
+            figures = {s: summarise([p for p in mine if p[0].seed == s]) for s in given.seeds}
+            record(with_seeds(figures), "mars", channels, mine[0][0].name)
     sys.stdout.write(f"{len(grid)} runs in {time.time() - started:.0f} s; figures in {RESULTS}\n")
 
 
