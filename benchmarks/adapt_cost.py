@@ -13,12 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from grid import record
 
 from pointata.memory import keep_freed_memory
 from pointata.model.config import preset
@@ -26,7 +26,6 @@ from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
 from pointata.model.trainable import Mode, freeze_statistics, parameter_counts, set_trainable
 from pointata.transfer.ledger import peak_memory_mib
-
 
 MODES: tuple[Mode, Mode] = ("adapters", "full")
 _CLASSES = 20
@@ -114,9 +113,7 @@ def main() -> None:
         "trained_parameters": trained,
         "total_parameters": parameter_counts(network, "full")[1],
     }  # fmt: skip
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results["cost"] = cost
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    record(cost, "cost")
     sys.stdout.write(json.dumps(cost, indent=2) + "\n")
 
 

@@ -131,7 +131,5 @@ def _model(text: str) -> tuple[str, str]:
     return kind, path
 
 
-
-
 if __name__ == "__main__":
     sys.exit(main())

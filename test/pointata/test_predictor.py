@@ -11,12 +11,13 @@ from scipy.spatial import cKDTree
 from pointata import UNLABELLED, DataError, Frame
 from pointata.classes import class_list
 from pointata.decision import Hysteresis, merge_runs
+from pointata.engine import choose_device
 from pointata.errors import ConfigError
 from pointata.geometry.rigid import yaw
 from pointata.model.bundle import BundleMetadata
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
-from pointata.predictor import Predictor, PredictorOptions, choose_device
+from pointata.predictor import Predictor, PredictorOptions
 from pointata.sampling import SamplingConfig, sample_frame, to_clip
 
 ACTIONS = class_list(("a", (1, 0, 0)), ("b", (0, 1, 0)), ("c", (0, 0, 1)))
@@ -57,7 +58,7 @@ def test_frame_by_frame_equals_the_whole_clip() -> None:
     runner, video = predictor(PredictorOptions(hysteresis_frames=1)), frames(8)
     clip = to_clip([sample_frame(frame, runner.metadata.sampling) for frame in video])
     with torch.inference_mode():
-        whole = runner._model(clip)
+        whole = runner._engine._model(clip)
     for t, frame in enumerate(video):
         prediction = runner.step(frame)
         assert prediction.action is not None
@@ -75,7 +76,7 @@ def test_labels_are_the_three_nearest_samples_vote() -> None:
     runner, frame = predictor(), frames(1, points=3000)[0]
     sampled = sample_frame(frame, runner.metadata.sampling)
     with torch.inference_mode():
-        scores = runner._model(to_clip([replace(sampled, stamp_s=0.0)]))["semantic"][0, 0].softmax(-1).numpy()
+        scores = runner._engine._model(to_clip([replace(sampled, stamp_s=0.0)]))["semantic"][0, 0].softmax(-1).numpy()
     semantic = runner.step(frame).semantic
     assert semantic is not None
     distance, index = cKDTree(frame.points[sampled.index]).query(frame.points, 3)
@@ -209,7 +210,7 @@ def test_a_gpu_that_is_not_there_is_a_sentence() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_and_cpu_agree() -> None:
     cpu, gpu = predictor(), predictor()
-    gpu = Predictor(gpu._model, gpu.metadata, device="cuda")
+    gpu = Predictor(gpu._engine._model, gpu.metadata, device="cuda")
     for frame in frames(6):
         a, b = cpu.step(frame).action, gpu.step(frame).action
         assert a is not None

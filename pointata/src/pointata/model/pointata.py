@@ -93,7 +93,7 @@ class PointATA(nn.Module):
             centres=zeros(streams, TAPS, c.groups, 3),
             origins=zeros(streams, TAPS, 3, dtype=torch.float64),
             stamps=zeros(streams, TAPS, dtype=torch.float64),
-            adapters=zeros(c.backbone.depth, streams, TAPS, c.groups, c.adapter_width),
+            adapters=zeros(streams, c.backbone.depth, TAPS, c.groups, c.adapter_width),
             pooled=zeros(streams, history, FramePool.width(width) if "pool" in self.heads else 0),
             segments=zeros(streams, width if "segments" in c.heads else 0),
         )
@@ -124,7 +124,7 @@ class PointATA(nn.Module):
             assert isinstance(adapter, PointVideoAdapter)
             spatial = block((tokens + position).flatten(0, 1)).unflatten(0, (batch, length))
             present = adapter.down(spatial)  # (B, T, G, r)
-            taps, remembered = with_history(state.adapters[i], present, past)
+            taps, remembered = with_history(state.adapters[:, i], present, past)
             tokens = spatial + adapter(present, taps) + self.context(spatial, near, offsets)
             adapter_states.append(remembered)
             if i in taken:
@@ -144,7 +144,7 @@ class PointATA(nn.Module):
             centres=torch.cat([state.centres, centres], dim=1)[:, -TAPS:],
             origins=torch.cat([state.origins, clip.origins], dim=1)[:, -TAPS:],
             stamps=torch.cat([state.stamps, clip.stamps], dim=1)[:, -TAPS:],
-            adapters=torch.stack(adapter_states),
+            adapters=torch.stack(adapter_states, dim=1),
             pooled=pooled[:, -(c.window - 1) :],
             segments=state.segments,
         )

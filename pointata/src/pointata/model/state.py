@@ -38,8 +38,16 @@ class Clip:
         return self._map(lambda value: value[:, start:stop])
 
     def to(self, device: torch.device | str) -> "Clip":
-        """Copy to a device."""
-        return self._map(lambda value: value.to(device))
+        """Copy to a device; without waiting, where the tensors are pinned."""
+        return self._map(lambda value: value.to(device, non_blocking=value.is_pinned()))
+
+    def pinned(self) -> "Clip":
+        """A copy in page-locked memory, which a GPU reads by itself."""
+        return self._map(lambda value: value.pin_memory())
+
+    def copy(self) -> "Clip":
+        """A copy in memory of its own."""
+        return self._map(torch.clone)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class StreamState:
         centres: (B, 2, G, 3) float32 of frames t-2 and t-1, sensor-centred at their own time.
         origins: (B, 2, 3) float64 sensor positions.
         stamps: (B, 2) float64 seconds.
-        adapters: (L, B, 2, G, r) float32, down-projected tokens of each block.
+        adapters: (B, L, 2, G, r) float32, down-projected tokens of each block.
         pooled: (B, H, F) float32, pooled tokens of each frame; width 0 where no head looks at whole frames.
         segments: (B, S) float32, recurrent state of the action segmentation head.
     """
@@ -66,6 +74,9 @@ class StreamState:
     pooled: Tensor
     segments: Tensor
 
+    def _map(self, change: Callable[[str, Tensor], Tensor]) -> "StreamState":
+        return StreamState(**{f.name: change(f.name, getattr(self, f.name)) for f in fields(self)})
+
     def kib(self) -> float:
         """Size of one stream's state in KiB."""
         tensors: list[Tensor] = [getattr(self, f.name) for f in fields(self)]
@@ -75,3 +86,15 @@ class StreamState:
         """Forget the past of the streams chosen by a (B,) bool mask."""
         keep = ~streams
         return replace(self, valid=self.valid & keep[:, None], segments=torch.where(keep[:, None], self.segments, 0.0))
+
+    def copy(self) -> "StreamState":
+        """A copy in memory of its own."""
+        return self._map(lambda _, tensor: tensor.clone())
+
+    def pick(self, streams: Tensor) -> "StreamState":
+        """The states of some streams, by (S,) int64 index; a copy."""
+        return self._map(lambda _, tensor: tensor[streams])
+
+    def put(self, streams: Tensor, values: "StreamState") -> None:
+        """Overwrite the states of the streams (S,) by those of `values`, in place, keeping the own dtypes."""
+        self._map(lambda name, tensor: tensor.index_copy_(0, streams, getattr(values, name).to(tensor.dtype)))

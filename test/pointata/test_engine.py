@@ -1,0 +1,171 @@
+"""Several streams in one network, and the arithmetic of a step."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pointata import Frame
+from pointata.classes import class_list
+from pointata.cuda_graph import GraphedStep
+from pointata.engine import Engine
+from pointata.errors import ConfigError
+from pointata.model.bundle import BundleMetadata
+from pointata.model.config import preset
+from pointata.model.pointata import PointATA
+from pointata.model.state import Clip, StreamState
+from pointata.prediction import Prediction
+from pointata.predictor import Predictor
+from pointata.sampling import SampledFrame, SamplingConfig, sample_frame
+
+CLASSES = class_list(("a", (1, 0, 0)), ("b", (0, 1, 0)), ("c", (0, 0, 1)))
+HEADS = {"action": CLASSES, "segments": CLASSES, "semantic": CLASSES}
+NETWORK = preset("tiny", groups=16, group_size=8, window=4, heads=dict.fromkeys(HEADS, 3))
+SAMPLING = SamplingConfig(points=64, point_neighbours=4)
+
+
+def network() -> PointATA:
+    torch.manual_seed(0)
+    model = PointATA(NETWORK)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+def video(seed: int, count: int) -> list[Frame]:
+    rng = np.random.default_rng(seed)
+    clouds = rng.normal(0, 1, (count, 300, 3)).astype(np.float32)
+    return [Frame.from_points(cloud, stamp_ns=seed * 10**9 + i * 10**8) for i, cloud in enumerate(clouds)]
+
+
+def sampled(seed: int, count: int) -> list[SampledFrame]:
+    return [sample_frame(frame, SAMPLING) for frame in video(seed, count)]
+
+
+def predictor(streams: int) -> Predictor:
+    metadata = BundleMetadata("test", NETWORK, SAMPLING, HEADS, 0.1, "none")
+    return Predictor(network(), metadata, streams=streams)
+
+
+def assert_same(ours: Prediction, expected: Prediction) -> None:
+    assert (ours.stamp_ns, ours.frame_count, ours.reset_reason) == (
+        expected.stamp_ns, expected.frame_count, expected.reset_reason,
+    )  # fmt: skip
+    assert ours.action is not None
+    assert expected.action is not None
+    np.testing.assert_allclose(ours.action.scores, expected.action.scores, atol=1e-4)
+    assert ours.semantic is not None
+    assert expected.semantic is not None
+    np.testing.assert_allclose(ours.semantic.scores, expected.semantic.scores, atol=1e-4)
+
+
+def test_streams_that_share_a_network_do_not_see_each_other() -> None:
+    """Three sensors with frames at different times answer as three nodes with a network each would."""
+    shared, alone = predictor(3), [predictor(1) for _ in range(3)]
+    videos = [video(seed, 7) for seed in range(3)]
+    turns = [(0, 1, 2), (0,), (2, 0), (1,), (0, 1, 2), (1, 2), (2,), (0, 1)]
+    for turn in turns:
+        newest = {number: videos[number].pop(0) for number in turn}
+        answers = shared.answer_all({number: shared.prepare(frame) for number, frame in newest.items()})
+        for number, frame in newest.items():
+            assert_same(answers[number], alone[number].step(frame))
+
+
+def test_resetting_one_stream_leaves_the_others() -> None:
+    shared, alone = predictor(2), predictor(1)
+    first, second = video(1, 6), video(2, 6)
+    for t in range(3):
+        shared.answer_all({0: shared.prepare(first[t]), 1: shared.prepare(second[t])})
+        alone.step(second[t])
+    shared.reset(0)
+    assert_same(shared.step(second[3], 1), alone.step(second[3]))
+    fresh = predictor(1)
+    assert_same(shared.step(first[3], 0), fresh.step(first[3]))
+
+
+def test_a_break_in_one_stream_empties_only_its_window() -> None:
+    shared = predictor(2)
+    for frame in video(1, 3):
+        shared.answer_all({0: shared.prepare(frame), 1: shared.prepare(frame)})
+    late = video(9, 1)[0]
+    answers = shared.answer_all({0: shared.prepare(late)})
+    assert answers[0].reset_reason is not None
+    assert shared.step(video(1, 4)[3], 1).frame_count == 4
+
+
+class FixedShape(GraphedStep):
+    """A step that accepts one batch size only and reuses its result's memory, as a captured graph does."""
+
+    def __init__(self, model: PointATA) -> None:
+        self._model = model
+        self._memory: dict[str, Tensor] = {}
+
+    def __call__(self, clip: Clip, state: StreamState) -> tuple[Mapping[str, Tensor], StreamState]:
+        assert len(clip.points) == 3
+        logits, new = self._model.step(clip, state)
+        for task, value in logits.items():
+            self._memory.setdefault(task, torch.empty_like(value)).copy_(value)
+        return self._memory, new
+
+
+def test_a_step_of_fixed_shape_serves_any_of_its_streams() -> None:
+    """What stands around a CUDA graph, proven without a GPU."""
+    graphed, eager = (Engine(network(), torch.device("cpu"), streams=3) for _ in range(2))
+    graphed._step = FixedShape(graphed._model)
+    videos = [sampled(seed, 5) for seed in range(3)]
+    for turn in [(0, 1, 2), (1,), (2, 0), (1, 2), (0,)]:
+        newest = {number: videos[number].pop(0) for number in turn}
+        ours, expected = graphed.step(newest), eager.step(newest)
+        assert sorted(ours) == sorted(turn)
+        for number in turn:
+            for task in HEADS:
+                np.testing.assert_allclose(ours[number][task], expected[number][task], atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+def test_lower_precision_gives_nearly_the_same(precision: str) -> None:
+    fp32 = Engine(network(), torch.device("cpu"))
+    lower = Engine(network(), torch.device("cpu"), precision=precision)  # type: ignore[arg-type]
+    frames = sampled(3, 4)
+    lower.warm_up(frames[0])
+    for frame in frames:
+        ours, expected = lower.step({0: frame})[0], fp32.step({0: frame})[0]
+        for task in HEADS:
+            np.testing.assert_allclose(ours[task], expected[task], atol=0.1)
+    assert lower._state.pooled.dtype == torch.float32
+
+
+def test_state_does_not_grow() -> None:
+    engine = Engine(network(), torch.device("cpu"))
+    before = engine.state_kib
+    for frame in sampled(0, 12):
+        engine.step({0: frame})
+    assert engine.state_kib == before > 0
+
+
+def test_settings_that_cannot_work_are_sentences() -> None:
+    cpu = torch.device("cpu")
+    with pytest.raises(ConfigError, match="at least one stream"):
+        Engine(network(), cpu, streams=0)
+    with pytest.raises(ConfigError, match="precision must be one of fp32"):
+        Engine(network(), cpu, precision="int3")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="needs a GPU"):
+        Engine(network(), cpu, precision="fp16")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-3), ("bf16", 0.05), ("fp16", 0.02)])
+def test_captured_steps_on_a_gpu_equal_the_cpu(precision: str, tolerance: float) -> None:
+    gpu = Engine(network(), torch.device("cuda"), streams=2, precision=precision)  # type: ignore[arg-type]
+    cpu = Engine(network(), torch.device("cpu"), streams=2)
+    frames = sampled(1, 6)
+    gpu.warm_up(frames[0])
+    assert isinstance(gpu._step, GraphedStep)
+    for turn, frame in enumerate(frames):
+        newest = {0: frame, 1: frame} if turn % 2 else {1: frame}
+        ours, expected = gpu.step(newest), cpu.step(newest)
+        for number in newest:
+            for task in HEADS:
+                np.testing.assert_allclose(ours[number][task], expected[number][task], atol=tolerance)
