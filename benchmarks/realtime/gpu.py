@@ -1,0 +1,70 @@
+"""The network on a GPU: arithmetic, CUDA graph or not, one stream or sixteen, and agreement with the CPU."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from pointata.engine import Engine, Precision, Scores
+from pointata.sampling import SampledFrame, sample_frame
+from realtime.measure import latency, milliseconds
+from realtime.networks import config, metadata, random_network
+from realtime.scan import scan_frames
+
+POINTS = 130_000
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+_WARM_UP = 10
+
+
+def measure_gpu(presets: Sequence[str], repeats: int, device: str = "cuda") -> dict[str, Any]:
+    """By preset and by "<precision>_<graph|eager>[_x16]": latencies of a step with upload and download; "device"."""
+    chosen = torch.device(device)
+    result: dict[str, Any] = {"device": torch.cuda.get_device_name() if chosen.type == "cuda" else device}
+    for name in presets:
+        frames = _sampled(name)
+        reference = _scores(_engine(name, torch.device("cpu"), 1, "fp32"), frames)
+        result[name] = {}
+        for precision in PRECISIONS:
+            for mode in ("eager", "graph"):
+                engine = _engine(name, chosen, 1, precision)
+                if mode == "graph":
+                    engine.warm_up(frames[0])
+                row = {"max_difference_to_cpu": _gap(reference, _scores(engine, frames))}
+                result[name][f"{precision}_{mode}"] = row | _latency(engine, frames, repeats)
+            engine = _engine(name, chosen, 16, precision)
+            engine.warm_up(frames[0])
+            result[name][f"{precision}_graph_x16"] = _latency(engine, frames, repeats)
+    return result
+
+
+def _sampled(name: str) -> list[SampledFrame]:
+    sampling = metadata(config(name)).sampling
+    return [sample_frame(frame, sampling) for frame in scan_frames(POINTS, 8)]
+
+
+def _engine(name: str, device: torch.device, streams: int, precision: Precision) -> Engine:
+    """Eager until it is warmed up."""
+    return Engine(random_network(config(name)), device, streams, precision)
+
+
+def _scores(engine: Engine, frames: Sequence[SampledFrame]) -> Scores:
+    """Probabilities for the last of some frames."""
+    engine.reset()
+    for frame in frames:
+        scores = engine.step(dict.fromkeys(range(engine.streams), frame))
+    return scores[0]
+
+
+def _gap(first: Scores, second: Scores) -> float:
+    return max(float(np.abs(first[task] - second[task]).max()) for task in first)
+
+
+def _latency(engine: Engine, frames: Sequence[SampledFrame], repeats: int) -> dict[str, float]:
+    """Of steps of all streams; the scores are on the CPU when a step returns."""
+    taken = []
+    for number in range(_WARM_UP + repeats):
+        newest = dict.fromkeys(range(engine.streams), frames[number % len(frames)])
+        taken.append(milliseconds(partial(engine.step, newest)))
+    return latency(taken[_WARM_UP:]) | {"streams": engine.streams}

@@ -1,0 +1,56 @@
+"""Networks with random weights: what a step costs does not depend on what the network knows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from pointata.classes import ClassInfo
+from pointata.model.bundle import BundleMetadata, save_bundle
+from pointata.model.config import NetworkConfig, preset
+from pointata.model.pointata import PointATA
+from pointata.sampling import SamplingConfig
+
+PRESETS = ("tiny", "small", "base")
+#: Heads of a network for everything, and of one that only watches actions.
+ALL_HEADS: Mapping[str, int] = {"action": 8, "segments": 8, "semantic": 7}
+ACTION_HEADS: Mapping[str, int] = {"action": 8, "segments": 8}
+
+
+def config(name: str, window: int = 24, groups: int = 64, heads: Mapping[str, int] = ALL_HEADS) -> NetworkConfig:
+    """A preset with tokens of 32 points."""
+    return preset(name, window=window, groups=groups, group_size=32, heads=dict(heads))
+
+
+def random_network(network: NetworkConfig) -> PointATA:
+    """A network in eval mode whose parameters are all off their initial values, always the same.
+
+    New adapters are the identity: unless they are moved, no error in what passes from frame to frame would show.
+    """
+    torch.manual_seed(0)
+    model = PointATA(network).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.02)
+    return model
+
+
+def metadata(network: NetworkConfig, frame_period_s: float = 0.1) -> BundleMetadata:
+    """What a bundle of the network would say of itself: 2,048 points a frame, thinned to 10 cm."""
+    return BundleMetadata(
+        name=f"random_{network.backbone.width}",
+        network=network,
+        sampling=SamplingConfig(points=2048, voxel_m=0.1, scale_m=20.0, point_neighbours=8),
+        heads={
+            task: tuple(ClassInfo(i, f"class_{i}", (20 * i, 255 - 20 * i, 128)) for i in range(count))
+            for task, count in network.heads.items()
+        },
+        frame_period_s=frame_period_s,
+        backbone=f"random_backbone_{network.backbone.width}",
+        training={"mode": "none: random weights, for timing only"},
+    )
+
+
+def write_bundle(folder: Path, network: NetworkConfig, frame_period_s: float) -> Path:
+    """Save such a network; returns the adapter bundle's file."""
+    return save_bundle(folder, random_network(network), metadata(network, frame_period_s), replace_backbone=True)

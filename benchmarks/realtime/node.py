@@ -1,0 +1,64 @@
+"""The real node over DDS: one process for it, and one that sends it clouds and takes the labels."""
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from realtime.machine import load
+from realtime.networks import config, write_bundle
+
+_NODE_MAIN = "import sys; from ros_pointata.node import main; sys.exit(main())"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A preset, a sensor and its rate."""
+
+    preset: str
+    points: int
+    hz: int
+
+    @property
+    def name(self) -> str:
+        """As in results.json: base_130k_10hz."""
+        return f"{self.preset}_{self.points // 1000}k_{self.hz}hz"
+
+
+CASES = (Case("base", 130_000, 10), Case("tiny", 260_000, 20))
+
+
+def measure_node(case: Case, frames: int, folder: Path) -> dict[str, Any]:
+    """Latency from publish to label and what became of every cloud; node parameters are the defaults, the input best
+    effort.
+
+    Args:
+        case: what to run.
+        frames: clouds that count, after a warm-up of 20.
+        folder: for the bundle, the logs and the client's result.
+    """
+    # the demo's processes: isolated domain, DDS profile of the product, ended in order whatever happens
+    from ros_pointata.demo.process import ChildProcess, isolated_environment
+
+    bundle = write_bundle(folder / "bundles", config(case.preset), 1 / case.hz)
+    out = folder / f"client_{case.name}.json"
+    out.unlink(missing_ok=True)
+    environment = isolated_environment() | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    node = [sys.executable, "-c", _NODE_MAIN, "--ros-args", "-r", "~/input/pointcloud:=/points",
+            "-p", f"model:={bundle}", "-p", "device:=cpu", "-p", "window.stride:=1"]  # fmt: skip
+    client = [sys.executable, "-m", "realtime.node_client", "--points", str(case.points), "--hz", str(case.hz),
+              "--frames", str(frames), "--out", str(out)]  # fmt: skip
+    before = load()
+    with ChildProcess("node", node, folder / f"node_{case.name}.log", environment) as running:
+        with ChildProcess("client", client, folder / f"client_{case.name}.log", environment) as sending:
+            while sending.returncode is None:
+                running.require_running()
+                time.sleep(0.2)
+            if sending.returncode:
+                raise SystemExit(f"the client failed:\n{sending.last_words()}\nthe node says:\n{running.last_words()}")
+        if running.stop():
+            raise SystemExit(f"the node failed:\n{running.last_words()}")
+    result: dict[str, Any] = json.loads(out.read_text())
+    return result | {"hz": case.hz, "window": 24, "load_before": before, "load_after": load()}

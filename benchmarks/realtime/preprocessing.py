@@ -1,0 +1,71 @@
+"""What happens to points before and after the network, and how well the sampled points cover a cloud."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from pointata.data.pointcloud2 import decode_cloud
+from pointata.frame import Frame
+from pointata.geometry.neighbours import cpu_nearest
+from pointata.geometry.sampling import exact_farthest_points, sample_indices
+from pointata.predictor import Predictor
+from pointata.sampling import in_range, sample_frame
+from realtime.measure import medians, timed, times
+from realtime.networks import config, metadata, random_network
+from realtime.scan import cloud_message, lidar_scan
+
+
+def measure_preprocessing(counts: Sequence[int], repeats: int) -> dict[str, Any]:
+    """Results by key: preprocess_restore_ms, preprocess_stages_ms and coverage, each by number of points."""
+    network = config("tiny")
+    predictor = Predictor(random_network(network), metadata(network), device="cpu")
+    result: dict[str, Any] = {"preprocess_restore_ms": {}, "preprocess_stages_ms": {}, "coverage": {}}
+    for count in counts:
+        runs = [_run(predictor, count, seed) for seed in range(repeats + 1)][1:]
+        result["preprocess_restore_ms"][str(count)] = float(np.median([sum(run.values()) for run in runs]))
+        frame = Frame.from_points(lidar_scan(count))
+        result["preprocess_stages_ms"][str(count)] = medians(runs) | _inside_sampling(predictor, frame, repeats)
+        result["coverage"][str(count)] = compare_coverage(frame, predictor)
+    return result
+
+
+def _run(predictor: Predictor, count: int, seed: int) -> dict[str, float]:
+    """Decoding, sampling and restoring one scan, ms: the product's own path, less the network."""
+    message = cloud_message(lidar_scan(count, seed), stamp_ns=10**8 * (seed + 1))
+    frame, decode = timed(lambda: decode_cloud(message).frame())
+    stages = predictor.step(frame).timings_ms
+    return {"decode": decode, **{name: value for name, value in stages.items() if name != "model"}}
+
+
+def _inside_sampling(predictor: Predictor, frame: Frame, repeats: int) -> dict[str, float]:
+    """What sampling consists of, ms."""
+    sampling = predictor.metadata.sampling
+    sampled = sample_frame(frame, sampling)
+    parts = {
+        "sample: crop": lambda: in_range(frame.points, sampling.min_range_m, sampling.max_range_m),
+        "sample: thin and pick": lambda: sample_indices(frame.points, sampling.points, sampling.voxel_m),
+        "sample: neighbours": lambda: cpu_nearest(sampled.points, sampled.points, sampling.point_neighbours),
+    }
+    return {name: float(np.median(times(part, repeats))) for name, part in parts.items()}
+
+
+def compare_coverage(frame: Frame, predictor: Predictor) -> dict[str, dict[str, float]]:
+    """Coverage of a scan by as many points picked in three ways."""
+    sampling = predictor.metadata.sampling
+    picks = {
+        "exact": exact_farthest_points(frame.points, sampling.points),
+        "product": sample_frame(frame, sampling).index,
+        "random": np.random.default_rng(0).choice(len(frame.points), sampling.points, replace=False),
+    }
+    return {name: coverage(frame.points, index) for name, index in picks.items()}
+
+
+def coverage(points: NDArray[np.float32], index: NDArray[np.int64]) -> dict[str, float]:
+    """Distances (m) from every point (N, 3) to the nearest of those picked by index."""
+    distance, _ = cKDTree(points[index]).query(points)
+    return {
+        "mean_m": float(distance.mean()), "p99_m": float(np.percentile(distance, 99)), "max_m": float(distance.max()),
+    }  # fmt: skip
