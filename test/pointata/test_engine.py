@@ -19,6 +19,7 @@ from pointata.model.state import Clip, StreamState
 from pointata.prediction import Prediction
 from pointata.predictor import Predictor
 from pointata.sampling import SampledFrame, SamplingConfig, sample_frame
+from pointata.traced_step import TracedStep
 
 CLASSES = class_list(("a", (1, 0, 0)), ("b", (0, 1, 0)), ("c", (0, 0, 1)))
 HEADS = {"action": CLASSES, "segments": CLASSES, "semantic": CLASSES}
@@ -93,6 +94,38 @@ def test_a_break_in_one_stream_empties_only_its_window() -> None:
     answers = shared.answer_all({0: shared.prepare(late)})
     assert answers[0].reset_reason is not None
     assert shared.step(video(1, 4)[3], 1).frame_count == 4
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "base"])
+def test_a_recorded_step_is_the_step(name: str) -> None:
+    config = preset(name, groups=16, group_size=8, window=4, height=True, heads=dict.fromkeys(HEADS, 3))
+    torch.manual_seed(1)
+    model = PointATA(config)
+    recorded, eager = (Engine(model, torch.device("cpu")) for _ in range(2))
+    frames = sampled(5, 7)
+    recorded.warm_up(frames[0])
+    assert isinstance(recorded._step, TracedStep)
+    for number, frame in enumerate(frames):
+        if number == 5:
+            recorded.reset()
+            eager.reset()
+        ours, expected = recorded.step({0: frame})[0], eager.step({0: frame})[0]
+        for task in HEADS:
+            np.testing.assert_array_equal(ours[task], expected[task])
+
+
+def test_a_step_that_cannot_be_recorded_still_runs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("unsupported operation")
+
+    monkeypatch.setattr(torch.jit, "trace", refuse)
+    engine = Engine(network(), torch.device("cpu"))
+    frames = sampled(0, 2)
+    engine.warm_up(frames[0])
+    assert "could not be recorded" in caplog.text
+    assert set(engine.step({0: frames[1]})[0]) == set(HEADS)
 
 
 class FixedShape(GraphedStep):

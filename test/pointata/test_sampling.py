@@ -7,7 +7,13 @@ from numpy.typing import NDArray
 from pointata import DataError, Frame
 from pointata.errors import ConfigError
 from pointata.geometry.rigid import yaw
-from pointata.geometry.sampling import exact_farthest_points, farthest_points, sample_indices, voxel_representatives
+from pointata.geometry.sampling import (
+    exact_farthest_points,
+    farthest_points,
+    first_of_same,
+    sample_indices,
+    voxel_owners,
+)
 from pointata.sampling import SamplingConfig, sample_frame
 
 
@@ -58,14 +64,26 @@ def test_any_size_gives_the_asked_number(count: int) -> None:
 def test_voxels_against_a_dictionary() -> None:
     points = cloud(4000, spread=2.0)
     first: dict[tuple[int, ...], int] = {}
-    for i, point in enumerate(points):
-        first.setdefault(tuple(np.floor(point / 0.5).astype(int)), i)
-    assert voxel_representatives(points, 0.5).tolist() == sorted(first.values())
+    expected = [first.setdefault(tuple(np.floor(point / 0.5).astype(int)), i) for i, point in enumerate(points)]
+    assert voxel_owners(points, 0.5).tolist() == expected
 
 
 def test_voxels_with_a_point_far_away() -> None:
     points = np.concatenate([cloud(100), np.full((1, 3), 3e8, dtype=np.float32)])
-    assert 100 in voxel_representatives(points, 1e-3).tolist()
+    assert voxel_owners(points, 1e-3).tolist() == list(range(101))
+    assert voxel_owners(np.repeat(points, 2, axis=0), 1e-3).tolist() == [2 * (i // 2) for i in range(202)]
+    assert voxel_owners(points[:0], 0.1).shape == (0,)
+
+
+@pytest.mark.parametrize("values", [3, 40_000, 2**62])
+def test_first_of_same_against_sorting(values: int) -> None:
+    """Also where many keys fight for a place: multiples of the inverse of the hash's factor all start in one."""
+    rng = np.random.default_rng(0)
+    inverse = pow(0x9E3779B97F4A7C15, -1, 2**64)
+    crowded = np.array([inverse * int(i) % 2**64 for i in rng.integers(0, 500, 3000)], dtype=np.uint64).view(np.int64)
+    keys = np.concatenate([rng.integers(-values, values, 50_000), crowded])
+    _, first, inverse_of_unique = np.unique(keys, return_index=True, return_inverse=True)
+    np.testing.assert_array_equal(first_of_same(keys), first[inverse_of_unique])
 
 
 def test_too_few_points_for_the_voxels_are_not_thinned_away() -> None:

@@ -15,6 +15,7 @@ from pointata.errors import ConfigError
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip, StreamState
 from pointata.sampling import SampledFrame, to_clip
+from pointata.traced_step import TracedStep
 
 #: Arithmetic of a step. "auto" tries bf16 when it warms up, and keeps it where it is faster and the results agree.
 Precision = Literal["fp32", "bf16", "fp16", "auto"]
@@ -78,17 +79,23 @@ class Engine:
             self._state = self._state.reset(chosen)
 
     def warm_up(self, frame: SampledFrame) -> None:
-        """Choose the arithmetic and capture the step as a CUDA graph where that can be done; streams are forgotten."""
+        """Choose the arithmetic, and record the step: as a CUDA graph, or as a trace; streams are forgotten.
+
+        On a CPU only a single stream's step is recorded: a recording has a fixed number of streams, and a CPU had
+        better not compute those that have no new frame.
+        """
         frames = dict.fromkeys(range(self.streams), frame)
         if self.precision == "auto":
             self._dtype = torch.bfloat16 if self._bf16_pays(frames) else None
         self.step(frames)
-        if self.device.type == "cuda":
-            clip = stack([to_clip([frame])] * self.streams).to(self.device)
-            try:
+        clip = stack([to_clip([frame])] * self.streams).to(self.device)
+        try:
+            if self.device.type == "cuda":
                 self._step = GraphedStep(self._model, clip, self._state, self._dtype)
-            except RuntimeError as error:
-                _log.warning("the step runs without a CUDA graph, which could not be captured: %s", error)
+            elif self.streams == 1 and self._dtype is None:
+                self._step = TracedStep(self._model, clip, self._state)
+        except RuntimeError as error:
+            _log.warning("the step could not be recorded and runs operation by operation: %s", error)
         self.reset()
 
     def step(self, frames: Mapping[int, SampledFrame]) -> dict[int, Scores]:

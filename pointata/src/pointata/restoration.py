@@ -6,13 +6,15 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.frame import Frame
-from pointata.geometry.neighbours import cpu_nearest, inverse_distance_weights
+from pointata.geometry.neighbours import cpu_nearest, interpolate, inverse_distance_weights
 from pointata.prediction import SemanticResult
 from pointata.sampling import SampledFrame
 
 
 def restore(frame: Frame, sampled: SampledFrame, scores: NDArray[np.float32], jobs: int = 1) -> SemanticResult:
     """Spread the scores of the sampled points to all points within range: three nearest, weighted by distance.
+
+    Points that share a thinning voxel share the label of its first point, far below the spacing of the samples.
 
     Args:
         frame: the whole frame, N points.
@@ -26,10 +28,13 @@ def restore(frame: Frame, sampled: SampledFrame, scores: NDArray[np.float32], jo
     count = len(frame.points)
     labels = np.full(count, UNLABELLED, dtype=np.uint8)
     values = np.zeros(count, dtype=np.float32)
-    distance, index = cpu_nearest(frame.points[sampled.used], frame.points[sampled.index], 3, jobs=jobs)
-    weight = inverse_distance_weights(torch.from_numpy(distance)).numpy()
-    spread = np.einsum("nk,nkc->nc", weight, scores[index], optimize=False)
-    best = spread.argmax(axis=1)
-    labels[sampled.used] = best
-    values[sampled.used] = np.take_along_axis(spread, best[:, None], axis=1)[:, 0]
+    owners = np.flatnonzero(sampled.owner == np.arange(len(sampled.used)))
+    distance, index = cpu_nearest(frame.points[sampled.used[owners]], frame.points[sampled.index], 3, jobs=jobs)
+    weight = inverse_distance_weights(torch.from_numpy(distance))
+    spread = interpolate(torch.from_numpy(scores), torch.from_numpy(index), weight)  # (owners, C)
+    score, label = spread.max(dim=1)
+    row = np.empty(len(sampled.used), dtype=np.int64)
+    row[owners] = np.arange(len(owners))
+    row = row[sampled.owner]
+    labels[sampled.used], values[sampled.used] = label.numpy().astype(np.uint8)[row], score.numpy()[row]
     return SemanticResult(labels, values)

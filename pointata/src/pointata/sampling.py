@@ -15,7 +15,7 @@ from pointata.errors import ConfigError, DataError
 from pointata.frame import Frame
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.geometry.rigid import rotate
-from pointata.geometry.sampling import sample_indices
+from pointata.geometry.sampling import pick_indices, thin
 from pointata.model.state import Clip
 
 _FARTHEST_M = 1e5
@@ -28,7 +28,7 @@ class SamplingConfig:
     points: int = 2048
     """Points sampled from each frame."""
     voxel_m: float = 0.0
-    """Edge of the thinning voxels, metres; 0 for none."""
+    """Edge of the thinning voxels, metres; 0 for none. The points of a voxel also share one label."""
     range_power: float = 0.0
     """Farthest points are picked in coordinates divided by range ** range_power: 0 covers surfaces evenly, above 0
     favours what is near the sensor."""
@@ -72,6 +72,7 @@ class SampledFrame:
     Attributes:
         index: (P,) int64 into `Frame.points`, farthest points first; repeats where the frame has fewer points.
         used: (U,) int64 into `Frame.points`, all points within range.
+        owner: (U,) int64 into `used`: whose label each of them takes, the first point in its voxel.
         points: (P, 3) float32, world-aligned axes, origin at the sensor, units of `scale_m`.
         neighbours: (P, k) int64 into the P points, nearest first (the point itself included).
         features: (P, F) float32.
@@ -81,6 +82,7 @@ class SampledFrame:
 
     index: NDArray[np.int64]
     used: NDArray[np.int64]
+    owner: NDArray[np.int64]
     points: NDArray[np.float32]
     neighbours: NDArray[np.int64]
     features: NDArray[np.float32]
@@ -126,12 +128,14 @@ def sample_frame(frame: Frame, config: SamplingConfig, features: Sequence[str] =
         )
     channels = select_features(frame, features)
     candidates = frame.points if len(used) == len(frame.points) else frame.points[used]
-    index = used[sample_indices(candidates, config.points, config.voxel_m, config.range_power)]
+    owner = thin(candidates, config.points, config.voxel_m)
+    index = used[pick_indices(candidates, config.points, owner, config.range_power)]
     points = rotate(frame.T_world_sensor, frame.points[index]) - np.asarray(config.centre_m, dtype=np.float32)
     points = np.ascontiguousarray(points / np.float32(config.scale_m))
     return SampledFrame(
         index=index,
         used=used,
+        owner=owner,
         points=points,
         neighbours=cpu_nearest(points, points, config.point_neighbours)[1]
         if config.point_neighbours

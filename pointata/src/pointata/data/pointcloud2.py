@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.errors import DataError
-from pointata.frame import Frame
+from pointata.frame import Frame, finite_rows
 
 #: numpy type codes of sensor_msgs/PointField datatypes, byte order left out.
 DATATYPES: Mapping[int, str] = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
@@ -90,8 +90,7 @@ def decode_cloud(msg: Any, feature_names: Sequence[str] = ()) -> DecodedCloud:
             for name, target in features.items():
                 target[...] = _field_view(msg, name, data)
     xyz = grid.reshape(-1, 3)
-    finite = np.isfinite(xyz)
-    valid = np.flatnonzero(finite[:, 0] & finite[:, 1] & finite[:, 2])
+    valid = finite_rows(xyz)
     flat = {name: value.reshape(-1) for name, value in features.items()}
     return DecodedCloud(msg.header, height, width, xyz, valid, flat)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pynanoflann
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,9 +31,28 @@ def nearest(query: Tensor, support: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
     """Pick rows: values (..., S, C), index (..., Q, k) -> (..., Q, k, C)."""
-    flat = index.flatten(-2)  # (..., Q*k)
-    picked = values.gather(-2, flat.unsqueeze(-1).expand(*flat.shape, values.shape[-1]))  # (..., Q*k, C)
-    return picked.reshape(*index.shape, values.shape[-1])
+    picked = values.reshape(-1, values.shape[-1]).index_select(0, _row_numbers(values, index).flatten())
+    return picked.view(*index.shape, values.shape[-1])
+
+
+def interpolate(values: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums of rows: values (..., S, C), index and weights (..., Q, k) -> (..., Q, C).
+
+    One pass instead of gathering (..., Q, k, C) first.
+    """
+    table = values.reshape(-1, values.shape[-1])
+    rows = _row_numbers(values, index).flatten(0, -2)
+    total = F.embedding_bag(rows, table, per_sample_weights=weights.flatten(0, -2).to(table.dtype), mode="sum")
+    return total.view(*index.shape[:-1], -1)
+
+
+def _row_numbers(values: Tensor, index: Tensor) -> Tensor:
+    """index (..., Q, k) into rows of values (..., S, C), as row numbers of all of values' rows, (..., Q, k)."""
+    lead = index.shape[:-2]
+    if lead.numel() == 1:
+        return index
+    start = torch.arange(0, lead.numel() * values.shape[-2], values.shape[-2], device=index.device)
+    return index + start.view(*lead, 1, 1)
 
 
 def inverse_distance_weights(distance: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pointata.geometry.neighbours import gather, inverse_distance_weights, nearest
+from pointata.geometry.neighbours import gather, interpolate, inverse_distance_weights, nearest
 
 
 class ActionHead(nn.Module):
@@ -91,10 +91,16 @@ class SemanticHead(nn.Module):
         offsets = gather(points, neighbours) - points.unsqueeze(-2)  # (..., N, k, 3)
         if features is not None:
             offsets = torch.cat([offsets, gather(features, neighbours)], dim=-1)
-        local = self.near(offsets).amax(dim=-2)  # (..., N, local)
+        local = self._local(offsets)  # (..., N, local)
         distance, index = nearest(points, centres, 3)  # (..., N, 3)
-        weight = inverse_distance_weights(distance).unsqueeze(-1)
         tokens = self.tokens(torch.cat(layers, dim=-1))  # (..., G, D): linear before interpolation, the same sum
-        spread = (gather(tokens, index) * weight).sum(dim=-2)  # (..., N, D)
+        spread = interpolate(tokens, index, inverse_distance_weights(distance))  # (..., N, D)
         logits: Tensor = self.mlp(spread + self.point(torch.cat([points, local], dim=-1)))
         return logits
+
+    def _local(self, offsets: Tensor) -> Tensor:
+        """`near` and its maximum over neighbours, the last bias after it: (..., N, k, 3 + F) -> (..., N, h)."""
+        first, activation, second = self.near
+        assert isinstance(second, nn.Linear)
+        local: Tensor = F.linear(activation(first(offsets)), second.weight).amax(dim=-2) + second.bias
+        return local
