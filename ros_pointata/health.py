@@ -1,4 +1,4 @@
-"""What the node counts and knows of its own state; two threads fill it, diagnostics read it. Imports no ROS."""
+"""What the node counts and knows of its own state; three threads fill it, diagnostics read it. Imports no ROS."""
 
 import threading
 from collections import Counter, deque
@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-#: received = inferred + dropped + skipped + rejected + failed + ignored + those under way (at most 2).
+#: received = inferred + dropped + skipped + rejected + failed + ignored + those under way (at most 4).
 FRAME_COUNTERS = ("received", "inferred", "dropped", "skipped", "rejected", "failed", "ignored")
 OTHER_COUNTERS = ("resets", "messages lost", "incompatible qos")
 #: Topic of the warning about the start parameters, which stands as long as the node.

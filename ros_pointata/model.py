@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from pointata import ClassInfo, Frame, Prediction
 from ros_pointata.parameters import Parameters
@@ -38,15 +38,22 @@ class ModelMetadata(Protocol):
 
 
 class Model(Protocol):
-    """Frames in, predictions out; as `pointata.predictor.Predictor`. Used on one thread only."""
+    """Frames in, predictions out; as `pointata.predictor.Predictor`.
+
+    `prepare` is called on a thread of its own, also while another one is in `answer` or `reset`.
+    """
 
     @property
     def metadata(self) -> ModelMetadata:
         """What the bundle says of itself."""
         ...
 
-    def step(self, frame: Frame) -> Prediction:
-        """The prediction for the window that ends at this frame."""
+    def prepare(self, frame: Frame) -> Any:
+        """What can be done with a frame before its turn: sampling."""
+        ...
+
+    def answer(self, prepared: Any) -> Prediction:
+        """The prediction for the window that ends at this frame, given as `prepare` left it."""
         ...
 
     def reset(self) -> None:

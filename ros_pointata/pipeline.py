@@ -1,4 +1,7 @@
-"""The way of one cloud through the node: message -> decode -> latest-only slot -> pose -> model -> outputs."""
+"""The way of one cloud through the node: message -> decode -> slot -> pose, sampling -> slot -> model -> outputs.
+
+Each slot holds the newest item only, and stands before a thread of its own.
+"""
 
 import traceback
 from collections.abc import Callable, Hashable
@@ -38,13 +41,25 @@ class Job:
     decoded: float
 
 
+@dataclass(frozen=True)
+class PreparedJob:
+    """A cloud that has been placed and sampled, on its way to the model."""
+
+    job: Job
+    pose: PoseEstimate
+    prepared: Any
+    taken: float
+    placed: float
+    done: float
+
+
 class Pipeline:
-    """Takes messages on the executor's thread, and answers them on the worker's.
+    """Takes messages on the executor's thread, prepares clouds on a second one, and answers them on a third.
 
     Args:
-        model: used on the worker thread only.
+        model: prepares frames on the second thread, all else on the third.
         picker: which clouds the model takes.
-        motion: where the sensor was.
+        motion: where the sensor was; asked on the second thread.
         sink: where predictions go.
         health: what is counted and noted.
         logger: of the node.
@@ -87,47 +102,53 @@ class Pipeline:
             return
         worker.submit(Job(cloud, layout_key(msg), received, perf_counter()))
 
-    def process(self, job: Job) -> None:
-        """Answer one cloud. On the worker thread; what it raises goes to `on_error`."""
+    def prepare(self, job: Job, worker: "Worker[PreparedJob]") -> None:
+        """Place and sample one cloud, and hand it over; returns when the model has taken it, so that none is prepared
+        in vain. On the second thread; what it raises goes to `on_prepare_error`.
+        """
         taken = perf_counter()
         pose = self._motion.pose_at(job.cloud.stamp_ns, job.cloud.frame_id)
-        self._watch_motion(pose)
-        self._watch_layout(job.layout)
         placed = perf_counter()
-        prediction = self._model.step(job.cloud.frame(pose.T_world_sensor))
+        prepared = self._model.prepare(job.cloud.frame(pose.T_world_sensor))
+        worker.submit(PreparedJob(job, pose, prepared, taken, placed, perf_counter()))
+        worker.wait_taken()
+
+    def answer(self, item: PreparedJob) -> None:
+        """Answer one cloud. On the third thread; what it raises goes to `on_error`."""
+        job, begun = item.job, perf_counter()
+        self._watch_motion(item.pose)
+        self._watch_layout(job.layout)
+        prediction = self._model.answer(item.prepared)
         answered = perf_counter()
         self._sink.publish(job.cloud, prediction)
         published = perf_counter()
         self._note(prediction, (published - job.received) * 1e3)
         stages = {
             "decode": (job.decoded - job.received) * 1e3,
-            "wait": (taken - job.decoded) * 1e3,
-            "motion": (placed - taken) * 1e3,
-            **(prediction.timings_ms or {"model": (answered - placed) * 1e3}),
+            "wait": (item.taken - job.decoded + begun - item.done) * 1e3,
+            "motion": (item.placed - item.taken) * 1e3,
+            **(prediction.timings_ms or {"model": (answered - begun) * 1e3}),
             "publish": (published - answered) * 1e3,
             "total": (published - job.received) * 1e3,
         }
         self._sink.publish_timings(job.cloud, stages)
 
+    def on_prepare_error(self, error: Exception) -> None:
+        """Count what a cloud raised before the model saw it; the window is as it was."""
+        if isinstance(error, DataError):
+            self._reject(error)
+        else:
+            self._failed(error)
+
     def on_error(self, error: Exception) -> None:
         """Count what a cloud raised and go on: unusable data is rejected, anything else also empties the window."""
         if isinstance(error, DataError):
             self._reject(error)
-            return
-        if not self._alive():
-            return
-        self._health.count("failed")
-        self._health.note("last failure", f"{type(error).__name__}: {error}")
-        self._health.warn("failure", f"clouds failed, last with {type(error).__name__}: {error}")
-        where = traceback.format_exception(type(error), error, error.__traceback__)
-        key = f"{type(error).__name__} {where[-2:-1]}"
-        if key not in self._seen_errors:
-            self._seen_errors.add(key)
-            self._logger.error(f"a cloud failed and is left out (this error is logged once):\n{''.join(where)}")
-        self.reset(f"after {type(error).__name__}")
+        elif self._failed(error):
+            self.reset(f"after {type(error).__name__}")
 
     def reset(self, reason: str) -> None:
-        """Empty the window. On the worker thread."""
+        """Empty the window. On the third thread."""
         self._model.reset()
         self._count_reset(reason)
 
@@ -147,6 +168,20 @@ class Pipeline:
         self._health.note("last rejection", str(error))
         self._health.warn("input", f"clouds were rejected, last: {error}")
         self._logger.warning(f"cloud rejected: {error}", throttle_duration_sec=5.0)
+
+    def _failed(self, error: Exception) -> bool:
+        """Count and say an unexpected error; False while ROS is shutting down, when it is no news."""
+        if not self._alive():
+            return False
+        self._health.count("failed")
+        self._health.note("last failure", f"{type(error).__name__}: {error}")
+        self._health.warn("failure", f"clouds failed, last with {type(error).__name__}: {error}")
+        where = traceback.format_exception(type(error), error, error.__traceback__)
+        key = f"{type(error).__name__} {where[-2:-1]}"
+        if key not in self._seen_errors:
+            self._seen_errors.add(key)
+            self._logger.error(f"a cloud failed and is left out (this error is logged once):\n{''.join(where)}")
+        return True
 
     def _note(self, prediction: Prediction, latency_ms: float) -> None:
         self._health.answered(latency_ms)

@@ -1,4 +1,4 @@
-"""All that exists between configure and cleanup: worker, model, ego motion, outputs and the pipeline through them."""
+"""All that exists between configure and cleanup: workers, model, ego motion, outputs and the pipeline through them."""
 
 from contextlib import ExitStack
 from typing import Any
@@ -10,7 +10,7 @@ from ros_pointata.health import PARAMETERS, Health
 from ros_pointata.model import ModelLoader
 from ros_pointata.motion_sources import motion_source
 from ros_pointata.parameters import Parameters
-from ros_pointata.pipeline import Job, Pipeline
+from ros_pointata.pipeline import Job, Pipeline, PreparedJob
 from ros_pointata.publishers import Outputs
 from ros_pointata.worker import Worker
 
@@ -21,7 +21,7 @@ class Runtime:
     Args:
         node: that owns publishers and subscriptions.
         parameters: read once, here.
-        load_model: called on the worker thread, which is the only one to use the model.
+        load_model: called on the thread that then asks the model for answers.
         health: what is counted and noted.
 
     Raises:
@@ -32,10 +32,20 @@ class Runtime:
         self.parameters = parameters
         self._health = health
         with ExitStack() as stack:
-            self._worker: Worker[Job] = Worker(
-                self._process, self._on_error, lambda: health.count("dropped"), name="pointata_worker"
+            self._worker: Worker[PreparedJob] = Worker(
+                lambda item: self._pipeline.answer(item),
+                lambda error: self._pipeline.on_error(error),
+                lambda: health.count("dropped"),
+                name="pointata_model",
             )
             stack.callback(self._worker.stop)
+            self._sampler: Worker[Job] = Worker(
+                lambda job: self._pipeline.prepare(job, self._worker),
+                lambda error: self._pipeline.on_prepare_error(error),
+                lambda: health.count("dropped"),
+                name="pointata_sampler",
+            )
+            stack.callback(self._sampler.stop)
             model = self._worker.call(lambda: load_model(parameters)).result()
             motion = motion_source(node, parameters.motion)
             stack.callback(motion.close)
@@ -51,14 +61,15 @@ class Runtime:
                 logger=node.get_logger(),
                 alive=node.context.ok,
             )
-            stack.callback(self._worker.stop)  # again, to be the first on the way back
+            stack.callback(self._worker.stop)  # again, both: on the way back the threads come first
+            stack.callback(self._sampler.stop)
             self._stack = stack.pop_all()
         health.note("model", self.model_name)
         health.note("ego motion", parameters.motion.source)
 
     def accept(self, msg: Any) -> None:
         """Take a sensor_msgs/PointCloud2 in."""
-        self._pipeline.accept(msg, self._worker)
+        self._pipeline.accept(msg, self._sampler)
 
     def enable(self, enabled: bool) -> None:
         """False: clouds are counted and ignored."""
@@ -70,16 +81,11 @@ class Runtime:
         self._worker.call(lambda: self._pipeline.reset(reason))
 
     def drain(self) -> None:
-        """Drop the waiting cloud and wait for the one at hand."""
+        """Drop the waiting clouds and wait for those at hand."""
+        self._sampler.drain()
         self._worker.drain()
 
     def close(self) -> None:
-        """End the thread, then give everything else back; the warnings were about what no longer is."""
+        """End the threads, then give everything else back; the warnings were about what no longer is."""
         self._stack.close()
         self._health.clear_warnings(keep=(PARAMETERS,))
-
-    def _process(self, job: Job) -> None:
-        self._pipeline.process(job)
-
-    def _on_error(self, error: Exception) -> None:
-        self._pipeline.on_error(error)

@@ -75,7 +75,12 @@ class Worker(Generic[T]):
         with self._changed:
             if self._stopping or self._slot.put(item):
                 self._on_drop()
-            self._changed.notify()
+            self._changed.notify_all()
+
+    def wait_taken(self) -> None:
+        """Return once no item waits: the thread took it, or it was dropped."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._slot)
 
     def call(self, function: Callable[[], R]) -> "Future[R]":
         """Run `function` on the worker thread before the next item; its result or exception is in the future.
@@ -95,7 +100,7 @@ class Worker(Generic[T]):
             if self._stopping:
                 raise RuntimeError("the worker was stopped")
             self._calls.append(run)
-            self._changed.notify()
+            self._changed.notify_all()
         return future
 
     def drain(self) -> None:
@@ -109,13 +114,14 @@ class Worker(Generic[T]):
         with self._changed:
             self._stopping = True
             self._clear()
-            self._changed.notify()
+            self._changed.notify_all()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _clear(self) -> None:
         if self._slot.clear():
             self._on_drop()
+            self._changed.notify_all()
 
     def _run(self) -> None:
         while (job := self._next()) is not None:
@@ -132,4 +138,5 @@ class Worker(Generic[T]):
             if self._stopping:
                 return None
             item = self._slot.take()
+            self._changed.notify_all()
             return lambda: self._handle(item)

@@ -58,7 +58,10 @@ class StandInModel:
         self.fail_at: set[int] = set()
         self._window: list[int] = []
 
-    def step(self, frame: Frame) -> Prediction:
+    def prepare(self, frame: Frame) -> Frame:
+        return frame
+
+    def answer(self, frame: Frame) -> Prediction:
         self.threads.add(threading.get_ident())
         time.sleep(self.delay_s)
         if frame.stamp_ns in self.fail_at:

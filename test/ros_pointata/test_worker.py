@@ -55,6 +55,39 @@ def test_a_busy_worker_drops_all_but_the_newest() -> None:
     assert worker.stop(5)
 
 
+def test_wait_taken_lasts_as_long_as_an_item_waits() -> None:
+    gate = Gate()
+    worker = Worker(gate, _ignore, gate.drop)
+    worker.submit("at hand")
+    assert gate.entered.wait(5)
+    worker.wait_taken()  # nothing waits: returns although the handler is busy
+    worker.submit("waiting")
+    waiter = threading.Thread(target=worker.wait_taken, daemon=True)
+    waiter.start()
+    waiter.join(0.05)
+    assert waiter.is_alive()
+    gate.open.set()
+    waiter.join(5)
+    assert not waiter.is_alive()
+    assert worker.stop(5)
+
+
+def test_a_dropped_item_is_no_longer_waited_for() -> None:
+    gate = Gate()
+    worker = Worker(gate, _ignore, gate.drop)
+    worker.submit("at hand")
+    assert gate.entered.wait(5)
+    worker.submit("waiting")
+    waiter = threading.Thread(target=worker.wait_taken, daemon=True)
+    waiter.start()
+    assert not worker.stop(0.05)  # the handler is held, but the waiting item is dropped
+    waiter.join(5)
+    assert not waiter.is_alive()
+    gate.open.set()
+    assert worker.stop(5)
+    assert (gate.items, gate.dropped) == (["at hand"], 1)
+
+
 def test_drain_counts_the_waiting_item_and_waits_for_the_one_at_hand() -> None:
     gate = Gate()
     worker = Worker(gate, _ignore, gate.drop)

@@ -1,0 +1,136 @@
+"""The stages of the pipeline: what runs beside what, what is prepared in vain, and what an error costs."""
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pointata import DataError, Prediction
+from pointata.data.pointcloud2 import DecodedCloud
+from ros_pointata.ego_motion import PoseEstimate
+from ros_pointata.frame_picking import FramePicker
+from ros_pointata.health import Health
+from ros_pointata.pipeline import Job, Pipeline, PreparedJob
+from ros_pointata.worker import Worker
+
+
+class Model:
+    """Prepares at once; answers when it is let."""
+
+    def __init__(self) -> None:
+        self.metadata = SimpleNamespace(window_frames=4, feature_names=())
+        self.prepared: list[int] = []
+        self.answered: list[int] = []
+        self.resets = 0
+        self.entered = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+
+    def prepare(self, frame: Any) -> int:
+        if frame.stamp_ns == 13:
+            raise DataError("no point within range")
+        if frame.stamp_ns == 14:
+            raise RuntimeError("out of memory")
+        self.prepared.append(frame.stamp_ns)
+        return int(frame.stamp_ns)
+
+    def answer(self, prepared: int) -> Prediction:
+        self.entered.release()
+        assert self.go.acquire(timeout=5)
+        self.answered.append(prepared)
+        return Prediction(stamp_ns=prepared, window_start_ns=0, frame_count=1)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+class Rig:
+    """A pipeline between two workers, without ROS."""
+
+    def __init__(self) -> None:
+        self.model, self.health = Model(), Health()
+        sink = SimpleNamespace(publish=lambda *_: None, publish_timings=self._time)
+        self.timings: list[dict[str, float]] = []
+        motion = SimpleNamespace(pose_at=lambda *_: PoseEstimate(np.eye(4), True, ""))
+        self.pipeline = Pipeline(
+            model=self.model,
+            picker=FramePicker(1, 0.1),
+            motion=motion,
+            sink=sink,
+            health=self.health,
+            logger=SimpleNamespace(error=lambda *_: None, warning=lambda *_, **__: None, info=lambda *_: None),
+        )
+        drop = lambda: self.health.count("dropped")  # noqa: E731
+        self.last: Worker[PreparedJob] = Worker(self.pipeline.answer, self.pipeline.on_error, drop)
+        self.first: Worker[Job] = Worker(
+            lambda job: self.pipeline.prepare(job, self.last), self.pipeline.on_prepare_error, drop
+        )
+
+    def _time(self, cloud: DecodedCloud, timings: dict[str, float]) -> None:
+        self.timings.append(timings)
+
+    def submit(self, stamp: int, layout: str = "same") -> None:
+        header = SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=stamp), frame_id="lidar")
+        xyz = np.zeros((1, 3), dtype=np.float32)
+        self.first.submit(Job(DecodedCloud(header, 1, 1, xyz, np.arange(1), {}), layout, 0.0, 0.0))
+
+    def wait(self, condition: Any) -> None:
+        for _ in range(1000):
+            if condition():
+                return
+            threading.Event().wait(0.005)
+        raise AssertionError(f"prepared {self.model.prepared}, answered {self.model.answered}")
+
+    def close(self) -> None:
+        for _ in range(20):
+            self.model.go.release()
+        assert self.first.stop(5)
+        assert self.last.stop(5)
+
+
+@pytest.fixture
+def rig() -> Any:
+    made = Rig()
+    yield made
+    made.close()
+
+
+def test_the_next_cloud_is_prepared_while_the_model_answers_and_none_in_vain(rig: Rig) -> None:
+    rig.submit(1)
+    assert rig.model.entered.acquire(timeout=5)
+    rig.submit(2)
+    rig.wait(lambda: rig.model.prepared == [1, 2])
+    for stamp in (3, 4, 5):
+        rig.submit(stamp)
+    assert rig.model.prepared == [1, 2]  # 2 still waits for the model: nothing more is prepared
+    rig.model.go.release()
+    rig.wait(lambda: rig.model.prepared == [1, 2, 5])  # of those that came meanwhile, the newest
+    for _ in range(2):
+        rig.model.go.release()
+    rig.wait(lambda: rig.model.answered == [1, 2, 5])
+    assert rig.health.counts()["dropped"] == 2
+    rig.wait(lambda: len(rig.timings) == 3)
+    assert set(rig.timings[0]) == {"decode", "wait", "motion", "model", "publish", "total"}
+
+
+def test_what_fails_before_the_model_leaves_the_window(rig: Rig) -> None:
+    rig.submit(13)
+    rig.wait(lambda: rig.health.counts()["rejected"] == 1)
+    rig.submit(14)
+    rig.wait(lambda: rig.health.counts()["failed"] == 1)
+    rig.model.go.release()
+    rig.submit(15)
+    rig.wait(lambda: rig.model.answered == [15])
+    assert rig.model.resets == 0
+
+
+def test_another_layout_empties_the_window_in_the_order_of_the_clouds(rig: Rig) -> None:
+    rig.submit(1, "xyz")
+    assert rig.model.entered.acquire(timeout=5)
+    rig.submit(2, "xyzi")
+    rig.wait(lambda: rig.model.prepared == [1, 2])
+    assert rig.model.resets == 0  # cloud 1 is still being answered
+    rig.model.go.release()
+    rig.wait(lambda: rig.model.resets == 1)
+    assert rig.model.answered == [1]
