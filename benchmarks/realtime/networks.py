@@ -9,6 +9,7 @@ from pointata.classes import ClassInfo
 from pointata.model.bundle import BundleMetadata, save_bundle
 from pointata.model.config import NetworkConfig, preset
 from pointata.model.pointata import PointATA
+from pointata.model.trainable import is_adapter
 from pointata.sampling import SamplingConfig
 
 PRESETS = ("tiny", "small", "base")
@@ -23,15 +24,16 @@ def config(name: str, window: int = 24, groups: int = 64, heads: Mapping[str, in
 
 
 def random_network(network: NetworkConfig) -> PointATA:
-    """A network in eval mode whose parameters are all off their initial values, always the same.
+    """A network in eval mode, always the same, whose adapter is drawn at full strength.
 
-    New adapters are the identity: unless they are moved, no error in what passes from frame to frame would show.
+    A new adapter is the identity: no error in what passes from frame to frame would show.
     """
     torch.manual_seed(0)
     model = PointATA(network).eval()
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter), alpha=0.02)
+        for name, parameter in model.named_parameters():
+            if is_adapter(name) and parameter.ndim > 1:
+                parameter.normal_(0, parameter[0].numel() ** -0.5)
     return model
 
 

@@ -59,9 +59,11 @@ def _streaming(results: Results) -> list[str]:
                 d = results[f"{key}_details"][name][window]
                 rows.append([
                     title, name, window, f"{d['recompute_ms']:.1f}", f"{d['step_ms']:.2f}", f"**{ratio:.1f}**",
-                    f"{d['max_difference']:.1e}", d["pairs"],
+                    f"{d['max_difference']:.1e}", f"{d['effect_of_past']:.1e}", d["pairs"],
                 ])  # fmt: skip
-    return table(["heads", "preset", "window", "recompute ms", "step ms", "ratio", "largest difference", "pairs"], rows)
+    header = ["heads", "preset", "window", "recompute ms", "step ms", "ratio", "largest difference",
+              "effect of the past", "pairs"]  # fmt: skip
+    return table(header, rows)
 
 
 def _stages(results: Results) -> list[str]:

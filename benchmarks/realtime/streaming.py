@@ -48,15 +48,23 @@ def compare(name: str, window: int, pairs: int, heads: Mapping[str, int]) -> dic
 
     recomputed, streamed = in_both_orders(recompute, stream, pairs)
     step = np.array(streamed) / window
+    newest = {task: results["recompute"][task][:, -1] for task in heads}
+    with torch.inference_mode():
+        alone = model(clip.frames(window - 1, window))
     return {
         "ratio": float(np.median(np.array(recomputed) / step)),
         "recompute_ms": float(np.median(recomputed)),
         "step_ms": float(np.median(step)),
-        "max_difference": max(
-            float((results["recompute"][task][:, -1] - results["stream"][task][:, -1]).abs().max()) for task in heads
-        ),
+        "max_difference": max(_gap(newest[task], results["stream"][task]) for task in heads),
+        # what forgetting would do to the task that the past changes least: the difference must be small beside it
+        "effect_of_past": min(_gap(newest[task], alone[task]) for task in heads),
         "pairs": pairs,
     }
+
+
+def _gap(newest: torch.Tensor, other: torch.Tensor) -> float:
+    """Largest difference between logits for the newest frame and the last of other frames."""
+    return float((newest - other[:, -1]).abs().max())
 
 
 def step_through(model: PointATA, clip: Clip) -> Mapping[str, torch.Tensor]:
