@@ -16,7 +16,7 @@ INSTALL := PYTHONWARNINGS=ignore::UserWarning $(PIP) install --quiet --constrain
 BUILD_FILES := setup.py CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv)
 SHARE_FILES := $(shell find config launch -type f ! -name '*.pyc' 2>/dev/null)
 
-.PHONY: help setup demo test lint colcon-test python-versions clean distclean
+.PHONY: help setup demo bench test lint colcon-test python-versions clean distclean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -52,6 +52,9 @@ $(STAMPS)/share: $(SHARE_FILES) $(STAMPS)/ros_pointata
 
 demo: setup ## replay the simulator to the node over DDS, measure it, write build/demo/index.html
 	@$(RUN) $(BIN)/pointata_demo
+
+bench: setup ## speed, memory and latency through the node, on a quiet machine: docs/performance.md, build/bench/results.json
+	@$(RUN) $(BIN)/python benchmarks/bench.py
 
 test: lint ## lint, types and all tests
 	@$(RUN) $(BIN)/python -m pytest
