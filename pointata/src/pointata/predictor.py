@@ -113,8 +113,9 @@ class Predictor:
         points = np.random.default_rng(0).normal(0, 1, (self._sampling.points, 3))
         points *= 2 * max(1.0, self._sampling.min_range_m) / np.linalg.norm(points, axis=1, keepdims=True)
         features = {name: np.zeros(len(points)) for name in self.metadata.feature_names}
-        sampled = sample_frame(Frame.from_points(points, features=features), replace(self._sampling, max_range_m=0))
-        self._engine.warm_up(sampled)
+        frame = Frame.from_points(points, features=features)
+        wide = replace(self._sampling, max_range_m=0)
+        self._engine.warm_up(sample_frame(frame, wide, self.metadata.feature_names, self.device))
         self.reset()
 
     def reset(self, stream: int | None = None) -> None:
@@ -130,7 +131,7 @@ class Predictor:
             DataError: the frame cannot be used (no point within range, a feature is missing).
         """
         start = time.perf_counter()
-        sampled = sample_frame(frame, self._sampling, self.metadata.feature_names)
+        sampled = sample_frame(frame, self._sampling, self.metadata.feature_names, self.device)
         return PreparedFrame(frame, sampled, {"sample": _ms_since(start)})
 
     def answer(self, prepared: PreparedFrame, stream: int = 0) -> Prediction:
@@ -173,7 +174,7 @@ class Predictor:
         semantic = None
         if "semantic" in scores:
             start = time.perf_counter()
-            semantic = restore(item.frame, item.sampled, scores["semantic"], self._threads)
+            semantic = restore(item.frame, item.sampled, scores["semantic"], self._threads, self.device)
             timings["restore"] = _ms_since(start)
         return Prediction(
             stamp_ns=item.frame.stamp_ns,

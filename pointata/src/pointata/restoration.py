@@ -7,11 +7,14 @@ from numpy.typing import NDArray
 from pointata.classes import UNLABELLED
 from pointata.frame import Frame
 from pointata.geometry.neighbours import cpu_nearest, interpolate, inverse_distance_weights
+from pointata.geometry.on_device import spread_on_device
 from pointata.prediction import SemanticResult
 from pointata.sampling import SampledFrame
 
 
-def restore(frame: Frame, sampled: SampledFrame, scores: NDArray[np.float32], jobs: int = 1) -> SemanticResult:
+def restore(
+    frame: Frame, sampled: SampledFrame, scores: NDArray[np.float32], jobs: int = 1, device: torch.device | None = None
+) -> SemanticResult:
     """Spread the scores of the sampled points to all points within range: three nearest, weighted by distance.
 
     Points that share a thinning voxel share the label of its first point, far below the spacing of the samples.
@@ -21,6 +24,7 @@ def restore(frame: Frame, sampled: SampledFrame, scores: NDArray[np.float32], jo
         sampled: its P sampled points.
         scores: (P, C) probabilities.
         jobs: threads of the neighbour search.
+        device: a GPU searches by itself, by brute force.
 
     Returns:
         (N,) labels, UNLABELLED out of range, and (N,) probabilities.
@@ -29,12 +33,23 @@ def restore(frame: Frame, sampled: SampledFrame, scores: NDArray[np.float32], jo
     labels = np.full(count, UNLABELLED, dtype=np.uint8)
     values = np.zeros(count, dtype=np.float32)
     owners = np.flatnonzero(sampled.owner == np.arange(len(sampled.used)))
-    distance, index = cpu_nearest(frame.points[sampled.used[owners]], frame.points[sampled.index], 3, jobs=jobs)
-    weight = inverse_distance_weights(torch.from_numpy(distance))
-    spread = interpolate(torch.from_numpy(scores), torch.from_numpy(index), weight)  # (owners, C)
-    score, label = spread.max(dim=1)
+    queries, support = frame.points[sampled.used[owners]], frame.points[sampled.index]
+    if device is not None and device.type == "cuda":
+        label, score = spread_on_device(queries, support, scores, device)
+    else:
+        label, score = _spread(queries, support, scores, jobs)
     row = np.empty(len(sampled.used), dtype=np.int64)
     row[owners] = np.arange(len(owners))
     row = row[sampled.owner]
-    labels[sampled.used], values[sampled.used] = label.numpy().astype(np.uint8)[row], score.numpy()[row]
+    labels[sampled.used], values[sampled.used] = label[row], score[row]
     return SemanticResult(labels, values)
+
+
+def _spread(
+    queries: NDArray[np.float32], support: NDArray[np.float32], scores: NDArray[np.float32], jobs: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """(Q,) labels and probabilities of points (Q, 3), from the scores (P, C) of samples (P, 3)."""
+    distance, index = cpu_nearest(queries, support, 3, jobs=jobs)
+    weight = inverse_distance_weights(torch.from_numpy(distance))
+    score, label = interpolate(torch.from_numpy(scores), torch.from_numpy(index), weight).max(dim=1)
+    return label.numpy().astype(np.uint8), score.numpy()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pointata.errors import ConfigError, DataError
 from pointata.frame import Frame
 from pointata.geometry.neighbours import cpu_nearest
+from pointata.geometry.on_device import sample_indices_on_device
 from pointata.geometry.rigid import rotate
 from pointata.geometry.sampling import pick_indices, thin
 from pointata.model.state import Clip
@@ -114,8 +115,16 @@ def select_features(frame: Frame, names: Sequence[str]) -> NDArray[np.float32]:
     return np.nan_to_num(np.stack([frame.features[name] for name in names], axis=1), nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def sample_frame(frame: Frame, config: SamplingConfig, features: Sequence[str] = ()) -> SampledFrame:
+def sample_frame(
+    frame: Frame, config: SamplingConfig, features: Sequence[str] = (), device: torch.device | None = None
+) -> SampledFrame:
     """Sample one frame.
+
+    Args:
+        frame: the whole frame.
+        config: how.
+        features: channels that the network takes.
+        device: a GPU picks the points itself, others than a CPU would (the first pick differs); all else is the same.
 
     Raises:
         DataError: no point within range, or a feature that the network needs is missing.
@@ -128,8 +137,12 @@ def sample_frame(frame: Frame, config: SamplingConfig, features: Sequence[str] =
         )
     channels = select_features(frame, features)
     candidates = frame.points if len(used) == len(frame.points) else frame.points[used]
-    owner = thin(candidates, config.points, config.voxel_m)
-    index = used[pick_indices(candidates, config.points, owner, config.range_power)]
+    if device is not None and device.type == "cuda":
+        picks, owner = sample_indices_on_device(candidates, config.points, config.voxel_m, config.range_power, device)
+    else:
+        owner = thin(candidates, config.points, config.voxel_m)
+        picks = pick_indices(candidates, config.points, owner, config.range_power)
+    index = used[picks]
     points = rotate(frame.T_world_sensor, frame.points[index]) - np.asarray(config.centre_m, dtype=np.float32)
     points = np.ascontiguousarray(points / np.float32(config.scale_m))
     return SampledFrame(
