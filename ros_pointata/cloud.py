@@ -73,9 +73,12 @@ def segmentation_cloud(
     """
     _check_length(cloud, labels=labels, scores=scores)
     points = _blank_points(cloud, SEGMENTATION_POINT)
-    points["label"] = UNLABELLED
-    points["label"][cloud.valid] = labels
-    points["score"][cloud.valid] = scores
+    if _is_dense(cloud):
+        points["label"], points["score"] = labels, scores
+    else:
+        points["label"] = UNLABELLED
+        points["label"][cloud.valid] = labels
+        points["score"][cloud.valid] = scores
     return build_cloud(points, header or cloud.header, cloud.height, cloud.width, _is_dense(cloud))
 
 

@@ -82,6 +82,7 @@ def load_predictor(parameters: Parameters) -> Model:
         backbone=parameters.backbone or None,
         device=parameters.device,
         threads=thread_count(parameters.torch_threads),
+        precision=parameters.precision,  # type: ignore[arg-type]  # its choices are those of the engine
         options=PredictorOptions(
             min_frames=parameters.window.min_frames,
             max_gap_s=parameters.window.max_gap_s,

@@ -122,6 +122,10 @@ class Parameters:
     backbone: str = _parameter("", "Path of the frozen backbone's weights; empty = the one that the bundle names.")
     device: str = _parameter("auto", "Where the network runs; auto takes a GPU if there is one.",
                              choices=("auto", "cpu", "cuda"))  # fmt: skip
+    precision: str = _parameter(
+        "fp32", "Arithmetic of the network; auto takes bf16 if it is faster here and the results agree; fp16 needs a GPU.",
+        choices=("fp32", "bf16", "fp16", "auto"),
+    )  # fmt: skip
     torch_threads: int = _parameter(
         0, "CPU threads of the network; 0 = number of cores - 1, at least 1.", low=0, high=256
     )
