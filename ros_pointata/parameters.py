@@ -123,7 +123,8 @@ class Parameters:
     device: str = _parameter("auto", "Where the network runs; auto takes a GPU if there is one.",
                              choices=("auto", "cpu", "cuda"))  # fmt: skip
     precision: str = _parameter(
-        "fp32", "Arithmetic of the network; auto takes bf16 if it is faster here and the results agree; fp16 needs a GPU.",
+        "fp32",
+        "Arithmetic of the network; auto takes bf16 if it is faster here and the results agree; fp16 needs a GPU.",
         choices=("fp32", "bf16", "fp16", "auto"),
     )  # fmt: skip
     torch_threads: int = _parameter(

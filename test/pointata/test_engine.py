@@ -86,6 +86,17 @@ def test_resetting_one_stream_leaves_the_others() -> None:
     assert_same(shared.step(first[3], 0), fresh.step(first[3]))
 
 
+@pytest.mark.parametrize("task", ["action", "segments", "semantic"])
+def test_a_network_with_one_head_goes_on_after_a_reset(task: str) -> None:
+    """States that the other heads would need have no elements."""
+    engine = Engine(PointATA(preset("tiny", groups=16, group_size=8, window=4, heads={task: 3})), torch.device("cpu"))
+    frames = sampled(2, 3)
+    first = engine.step({0: frames[0]})[0][task]
+    engine.step({0: frames[1]})
+    engine.reset(0)
+    np.testing.assert_allclose(engine.step({0: frames[0]})[0][task], first, atol=1e-5)
+
+
 def test_a_break_in_one_stream_empties_only_its_window() -> None:
     shared = predictor(2)
     for frame in video(1, 3):

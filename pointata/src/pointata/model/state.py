@@ -74,8 +74,8 @@ class StreamState:
     pooled: Tensor
     segments: Tensor
 
-    def _map(self, change: Callable[[str, Tensor], Tensor]) -> "StreamState":
-        return StreamState(**{f.name: change(f.name, getattr(self, f.name)) for f in fields(self)})
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "StreamState":
+        return StreamState(**{f.name: change(getattr(self, f.name)) for f in fields(self)})
 
     def kib(self) -> float:
         """Size of one stream's state in KiB."""
@@ -84,17 +84,20 @@ class StreamState:
 
     def reset(self, streams: Tensor) -> "StreamState":
         """Forget the past of the streams chosen by a (B,) bool mask."""
-        keep = ~streams
-        return replace(self, valid=self.valid & keep[:, None], segments=torch.where(keep[:, None], self.segments, 0.0))
+        forgotten = streams[:, None]
+        return replace(self, valid=self.valid & ~forgotten, segments=self.segments.masked_fill(forgotten, 0.0))
 
     def copy(self) -> "StreamState":
         """A copy in memory of its own."""
-        return self._map(lambda _, tensor: tensor.clone())
+        return self._map(torch.clone)
 
     def pick(self, streams: Tensor) -> "StreamState":
         """The states of some streams, by (S,) int64 index; a copy."""
-        return self._map(lambda _, tensor: tensor[streams])
+        return self._map(lambda tensor: tensor[streams])
 
     def put(self, streams: Tensor, values: "StreamState") -> None:
         """Overwrite the states of the streams (S,) by those of `values`, in place, keeping the own dtypes."""
-        self._map(lambda name, tensor: tensor.index_copy_(0, streams, getattr(values, name).to(tensor.dtype)))
+        for f in fields(self):
+            tensor, new = getattr(self, f.name), getattr(values, f.name)
+            if tensor.numel():  # a head that is not there has no state
+                tensor.index_copy_(0, streams, new.to(tensor.dtype))
