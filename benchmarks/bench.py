@@ -85,7 +85,8 @@ def streams(given: argparse.Namespace) -> dict[str, Any]:
 def gpu(given: argparse.Namespace) -> dict[str, Any]:
     """The network on a GPU."""
     if not torch.cuda.is_available():
-        return {"gpu": {"skipped": NO_GPU}}
+        sys.stdout.write(f"{NO_GPU}\n")
+        return {}
     return {"gpu": measure_gpu(*((PRESETS[:1], 1) if given.quick else (PRESETS, 200)))}
 
 
@@ -109,8 +110,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         results |= PARTS[name](given)
         results["runs"][name] = {"date": began, "load_before": before, "load_after": machine.load()}
-        results["machine"] = machine.describe()
+        if name != "gpu" or "machine" not in results:  # the GPU part names its own, which may be another
+            results["machine"] = machine.describe()
         given.out.write_text(json.dumps(results, indent=1))
+    results.setdefault("gpu", {"skipped": NO_GPU})
+    given.out.write_text(json.dumps(results, indent=1))
     if not given.quick:
         write_page(PAGE, results)
         if "stream_speedup_details" in results:

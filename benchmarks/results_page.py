@@ -8,19 +8,22 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = ROOT / "docs" / "results.md", ROOT / "docs" / "results.json"
 TITLES = {"xyz": "x, y, z", "xyz_doppler": "x, y, z, Doppler"}
+# The order of the grid; rows of other presets and lengths follow.
+_ORDER = ("scratch", "linear_probe", "full", "adapters_none", "adapters_otdd", "adapters_mmd")
 
 
 def mars_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     """One feature set's grid as lines of Markdown."""
     lines = [
-        "| row | preset | fold 1 | fold 2 | fold 3 | fold 4 (without radar_data9) | mean, last epoch "
+        "| row | preset | epochs | fold 1 | fold 2 | fold 3 | fold 4 (without radar_data9) | mean, last epoch "
         "| mean, best epochs | trained | of | s/epoch | peak MiB |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, row in rows.items():
+    for name in sorted(rows, key=lambda name: (name not in _ORDER, _ORDER.index(name) if name in _ORDER else name)):
+        row = rows[name]
         share = 100 * row["trained_parameters"] / row["total_parameters"]
         cells = [
-            name, row["preset"], *(f"{fold:.3f}" for fold in row["folds"][:3]),
+            name, row["preset"], str(row["epochs"]), *(f"{fold:.3f}" for fold in row["folds"][:3]),
             f"{row['folds'][3]:.3f} ({suspect(row['fold4_without_radar_data9'])})", f"**{row['mean']:.3f}**",
             f"{row['best_epoch_mean']:.3f}", f"{row['trained_parameters']:,} ({share:.1f} %)",
             f"{row['total_parameters']:,}", f"{row['seconds_per_epoch']:.1f}", f"{row['peak_memory_mb']:,}",
@@ -36,16 +39,43 @@ def suspect(accuracy: float | None) -> str:
 
 def seeds_table(results: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
     """Rows that were trained with several seeds."""
-    lines = ["| data | row | seeds | means | mean | spread |", "|---|---|---|---|---|---|"]
+    lines = ["| data | row | seeds | means | mean | spread | worst fold |", "|---|---|---|---|---|---|---|"]
     for channels, rows in results.items():
         for name, row in rows.items():
             if "seeds" in row:
                 means = [seed["mean"] for seed in row["seeds"].values()]
+                folds = [fold for seed in row["seeds"].values() for fold in seed["folds"]]
                 cells = [
                     TITLES[channels], name, ", ".join(row["seeds"]), ", ".join(f"{m:.3f}" for m in means),
-                    f"{row['mean_of_seeds']:.3f}", f"{max(means) - min(means):.3f}",
+                    f"{row['mean_of_seeds']:.3f}", f"{max(means) - min(means):.3f}", f"{min(folds):.3f}",
                 ]  # fmt: skip
                 lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def room_table(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """The short grid on the simulated room."""
+    lines = [
+        "| row | action | segments | mIoU of sampled points | trained | of | s/epoch | peak MiB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        cells = [
+            name, f"{row['accuracy']:.3f}", f"{row['segments_accuracy']:.3f}", f"{row['miou']:.3f}",
+            f"{row['trained_parameters']:,}", f"{row['total_parameters']:,}", f"{row['seconds_per_epoch']:.0f}",
+            f"{row['peak_memory_mb']:,}",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def sweeps_table(check: dict[str, Any]) -> list[str]:
+    """SemanticKITTI's classes that occur, with their supports."""
+    figures = check["evaluate"]
+    lines = ["| class | points | IoU |", "|---|---|---|"]
+    for name, support in figures["supports"]["semantic"].items():
+        if support:
+            lines.append(f"| {name} | {support:,} | {figures['per_class_iou']['semantic'][name]:.3f} |")
     return lines
 
 
@@ -65,6 +95,8 @@ def main() -> None:
     for channels in TITLES:
         page = replace_section(page, f"mars.{channels}", mars_table(results["mars"][channels]))
     page = replace_section(page, "mars.seeds", seeds_table(results["mars"]))
+    page = replace_section(page, "sim_room", room_table(results["sim_room"]))
+    page = replace_section(page, "semantic_kitti", sweeps_table(results["semantic_kitti_check"]))
     PAGE.write_text(page)
     sys.stdout.write(f"tables of {PAGE} renewed\n")
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from pointata.cuda_graph import GraphedStep
 from pointata.engine import Engine, Precision, Scores
 from pointata.sampling import SampledFrame, sample_frame
+from realtime.machine import processor
 from realtime.measure import latency, milliseconds
 from realtime.networks import config, metadata, random_network
 from realtime.scan import scan_frames
@@ -21,7 +23,8 @@ _WARM_UP = 10
 def measure_gpu(presets: Sequence[str], repeats: int, device: str = "cuda") -> dict[str, Any]:
     """By preset and by "<precision>_<graph|eager>[_x16]": latencies of a step with upload and download; "device"."""
     chosen = torch.device(device)
-    result: dict[str, Any] = {"device": torch.cuda.get_device_name() if chosen.type == "cuda" else device}
+    name_of_it = torch.cuda.get_device_name() if chosen.type == "cuda" else device
+    result: dict[str, Any] = {"device": f"{name_of_it} ({processor()}, torch {torch.__version__})"}
     for name in presets:
         frames = _sampled(name)
         reference = _scores(_engine(name, torch.device("cpu"), 1, "fp32"), frames)
@@ -31,12 +34,18 @@ def measure_gpu(presets: Sequence[str], repeats: int, device: str = "cuda") -> d
                 engine = _engine(name, chosen, 1, precision)
                 if mode == "graph":
                     engine.warm_up(frames[0])
-                row = {"max_difference_to_cpu": _gap(reference, _scores(engine, frames))}
+                row = {"max_difference_to_cpu": _gap(reference, _scores(engine, frames)), "captured": captured(engine)}
                 result[name][f"{precision}_{mode}"] = row | _latency(engine, frames, repeats)
             engine = _engine(name, chosen, 16, precision)
             engine.warm_up(frames[0])
-            result[name][f"{precision}_graph_x16"] = _latency(engine, frames, repeats)
+            row = {"captured": captured(engine)}
+            result[name][f"{precision}_graph_x16"] = row | _latency(engine, frames, repeats)
     return result
+
+
+def captured(engine: Engine) -> bool:
+    """Whether its steps are replays of a CUDA graph; where none can be captured, it goes on without."""
+    return isinstance(engine._step, GraphedStep)
 
 
 def _sampled(name: str) -> list[SampledFrame]:
