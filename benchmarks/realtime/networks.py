@@ -10,6 +10,7 @@ from pointata.model.bundle import BundleMetadata, save_bundle
 from pointata.model.config import NetworkConfig, preset
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import is_adapter
+from pointata.predictor import Predictor
 from pointata.sampling import SamplingConfig
 
 PRESETS = ("tiny", "small", "base")
@@ -51,6 +52,13 @@ def metadata(network: NetworkConfig, frame_period_s: float = 0.1) -> BundleMetad
         backbone=f"random_backbone_{network.backbone.width}",
         training={"mode": "none: random weights, for timing only"},
     )
+
+
+def ready_predictor(network: NetworkConfig, streams: int = 1) -> Predictor:
+    """A predictor on the CPU, warmed up: its step is recorded, as on the robot."""
+    predictor = Predictor(random_network(network), metadata(network), device="cpu", streams=streams)
+    predictor.warm_up()
+    return predictor
 
 
 def write_bundle(folder: Path, network: NetworkConfig, frame_period_s: float) -> Path:

@@ -154,9 +154,11 @@ def _gpu(results: Results) -> list[str]:
     if "device" not in gpu:
         return [gpu["skipped"]]
     rows = [
-        [name, mode.split("_")[0], "CUDA graph" if d["captured"] else "eager", d["streams"], f"{d['p50_ms']:.2f}", f"{d['p99_ms']:.2f}",
-         f"{d['p50_ms'] / d['streams']:.2f}",
-         f"{d['max_difference_to_cpu']:.1e}" if "max_difference_to_cpu" in d else "-"]
+        [
+            name, mode.split("_")[0], "CUDA graph" if d["captured"] else "eager", d["streams"], f"{d['p50_ms']:.2f}",
+            f"{d['p99_ms']:.2f}", f"{d['p50_ms'] / d['streams']:.2f}",
+            f"{d['max_difference_to_cpu']:.1e}" if "max_difference_to_cpu" in d else "-",
+        ]
         for name, modes in gpu.items() if name != "device"
         for mode, d in modes.items()
     ]  # fmt: skip

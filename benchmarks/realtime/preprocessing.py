@@ -10,18 +10,17 @@ from scipy.spatial import cKDTree
 from pointata.data.pointcloud2 import decode_cloud
 from pointata.frame import Frame
 from pointata.geometry.neighbours import cpu_nearest
-from pointata.geometry.sampling import exact_farthest_points, sample_indices
+from pointata.geometry.sampling import exact_farthest_points, pick_indices, thin
 from pointata.predictor import Predictor
 from pointata.sampling import in_range, sample_frame
 from realtime.measure import medians, timed, times
-from realtime.networks import config, metadata, random_network
+from realtime.networks import config, ready_predictor
 from realtime.scan import cloud_message, lidar_scan
 
 
 def measure_preprocessing(counts: Sequence[int], repeats: int) -> dict[str, Any]:
     """Results by key: preprocess_restore_ms, preprocess_stages_ms and coverage, each by number of points."""
-    network = config("tiny")
-    predictor = Predictor(random_network(network), metadata(network), device="cpu")
+    predictor = ready_predictor(config("tiny"))
     result: dict[str, Any] = {"preprocess_restore_ms": {}, "preprocess_stages_ms": {}, "coverage": {}}
     for count in counts:
         runs = [_run(predictor, count, seed) for seed in range(repeats + 1)][1:]
@@ -43,10 +42,11 @@ def _run(predictor: Predictor, count: int, seed: int) -> dict[str, float]:
 def _inside_sampling(predictor: Predictor, frame: Frame, repeats: int) -> dict[str, float]:
     """What sampling consists of, ms."""
     sampling = predictor.metadata.sampling
-    sampled = sample_frame(frame, sampling)
+    sampled, owner = sample_frame(frame, sampling), thin(frame.points, sampling.points, sampling.voxel_m)
     parts = {
         "sample: crop": lambda: in_range(frame.points, sampling.min_range_m, sampling.max_range_m),
-        "sample: thin and pick": lambda: sample_indices(frame.points, sampling.points, sampling.voxel_m),
+        "sample: thin": lambda: thin(frame.points, sampling.points, sampling.voxel_m),
+        "sample: pick": lambda: pick_indices(frame.points, sampling.points, owner, sampling.range_power),
         "sample: neighbours": lambda: cpu_nearest(sampled.points, sampled.points, sampling.point_neighbours),
     }
     return {name: float(np.median(times(part, repeats))) for name, part in parts.items()}

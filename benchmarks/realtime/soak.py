@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pointata.memory import keep_freed_memory
-from pointata.predictor import Predictor
 from realtime.measure import latency, milliseconds
-from realtime.networks import config, metadata, random_network
+from realtime.networks import config, ready_predictor
 from realtime.scan import scan_frames
 
 #: Sizes of the clouds differ, as those of real sensors do.
@@ -38,8 +37,7 @@ def measure_soak(frames: int) -> dict[str, Any]:
 
 def soak(frames: int) -> dict[str, Any]:
     """`frames` (a multiple of 1,000) small clouds through the tiny preset."""
-    network = config("tiny")
-    predictor = Predictor(random_network(network), metadata(network), device="cpu")
+    predictor = ready_predictor(config("tiny"))
     clouds = [scan_frames(size, 1)[0] for size in _SIZES]
     taken: list[float] = []
     memory: dict[str, float] = {}

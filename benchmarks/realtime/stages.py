@@ -8,7 +8,7 @@ from pointata.data.pointcloud2 import DecodedCloud, decode_cloud
 from pointata.frame import Frame
 from pointata.predictor import Predictor
 from realtime.measure import medians, milliseconds, timed
-from realtime.networks import config, metadata, random_network
+from realtime.networks import config, ready_predictor
 from realtime.scan import cloud_message, lidar_scan
 
 #: Frames of each cell before those that count.
@@ -36,8 +36,7 @@ def measure_stages(
     }
     result: dict[str, Any] = {}
     for name, window, groups, sizes in rows(presets, counts, tokens):
-        network = config(name, window, groups)
-        predictor = Predictor(random_network(network), metadata(network), device="cpu")
+        predictor = ready_predictor(config(name, window, groups))
         for count in sizes:
             predictor.reset()
             runs = [answer(predictor, message) for message in messages[count]][_WARM_UP:]

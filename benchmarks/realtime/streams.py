@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pointata.predictor import Predictor
 from realtime.measure import timed
-from realtime.networks import config, metadata, random_network
+from realtime.networks import config, ready_predictor
 from realtime.scan import scan_frames
 
 POINTS = 20_000
@@ -20,7 +19,7 @@ def measure_streams(name: str, counts: Sequence[int], repeats: int) -> dict[str,
     frames = scan_frames(POINTS, repeats + 1)
     result: dict[str, dict[str, Any]] = {}
     for count in counts:
-        predictor = Predictor(random_network(network), metadata(network), device="cpu", streams=count)
+        predictor = ready_predictor(network, streams=count)
         taken, model = [], []
         for frame in frames:
             prepared = dict.fromkeys(range(count), predictor.prepare(frame))
