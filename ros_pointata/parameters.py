@@ -124,8 +124,8 @@ class Parameters:
                              choices=("auto", "cpu", "cuda"))  # fmt: skip
     precision: str = _parameter(
         "fp32",
-        "Arithmetic of the network; auto takes bf16 if it is faster here and the results agree; fp16 needs a GPU.",
-        choices=("fp32", "bf16", "fp16", "auto"),
+        "Arithmetic of the network; auto takes the fastest here that agrees with fp32; fp16 needs a GPU, int8 a CPU.",
+        choices=("fp32", "bf16", "fp16", "int8", "auto"),
     )  # fmt: skip
     torch_threads: int = _parameter(
         0, "CPU threads of the network; 0 = number of cores - 1, at least 1.", low=0, high=256

@@ -14,11 +14,12 @@ from pointata.cuda_graph import GraphedStep, autocast, upload
 from pointata.errors import ConfigError
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip, StreamState
+from pointata.quantized import quantized
 from pointata.sampling import SampledFrame, to_clip
 from pointata.traced_step import TracedStep
 
-#: Arithmetic of a step. "auto" tries bf16 when it warms up, and keeps it where it is faster and the results agree.
-Precision = Literal["fp32", "bf16", "fp16", "auto"]
+#: Arithmetic of a step. "auto" tries the others when it warms up, and keeps one that is faster and agrees.
+Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
 #: Probabilities by task: (C,), (C,), (P, C).
 Scores = dict[str, NDArray[np.float32]]
 
@@ -26,6 +27,7 @@ Step = Callable[[Clip, StreamState], tuple[Mapping[str, Tensor], StreamState]]
 
 _TRIALS = 5
 _SAME = 0.02
+_CANDIDATES: Mapping[str, tuple[Precision, ...]] = {"cpu": ("int8", "bf16"), "cuda": ("bf16",)}
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _log = logging.getLogger(__name__)
 
@@ -49,20 +51,21 @@ class Engine:
             model: the network; it is moved to `device` and put into eval mode.
             device: where it runs.
             streams: number of streams N, at least 1.
-            precision: arithmetic of matrix products; sums, norms and states stay float32. "fp16" needs a GPU.
+            precision: arithmetic of matrix products; sums, norms and states stay float32. "fp16" needs a GPU, "int8"
+                a CPU.
         """
         if streams < 1:
             raise ConfigError(f"at least one stream is needed, got streams={streams}")
         if precision not in get_args(Precision):
             raise ConfigError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
-        if precision == "fp16" and device.type == "cpu":
-            raise ConfigError("precision fp16 needs a GPU: use fp32 or auto")
+        if precision == {"cpu": "fp16", "cuda": "int8"}.get(device.type):
+            raise ConfigError(f"precision {precision} does not run on {device.type}: use fp32 or auto")
         self.device = device
         self.precision = precision
         self.streams = streams
-        self._model = model.to(device).eval()
-        self._step: Step = self._model.step
-        self._dtype = _DTYPES.get(precision)
+        self._given = model.to(device).eval()
+        self._step: Step
+        self._use("fp32" if precision == "auto" else precision)
         self.reset()
 
     @property
@@ -86,7 +89,7 @@ class Engine:
         """
         frames = dict.fromkeys(range(self.streams), frame)
         if self.precision == "auto":
-            self._dtype = torch.bfloat16 if self._bf16_pays(frames) else None
+            self._use(self._fastest(frames))
         self.step(frames)
         clip = stack([to_clip([frame])] * self.streams).to(self.device)
         try:
@@ -118,21 +121,34 @@ class Engine:
             scores = {task: value[:, 0].float().softmax(-1).cpu().numpy() for task, value in logits.items()}
         return {number: {task: value[row] for task, value in scores.items()} for row, number in enumerate(numbers)}
 
-    def _bf16_pays(self, frames: Mapping[int, SampledFrame]) -> bool:
-        """Whether a step in bfloat16 is faster here by a tenth, and gives the same probabilities within 0.02."""
-        seconds, scores = {}, {}
-        for dtype in (None, torch.bfloat16):
-            self._dtype = dtype
-            self.reset()
-            scores[dtype] = self.step(frames)[0]
-            seconds[dtype] = min(timeit.repeat(lambda: self.step(frames), number=1, repeat=_TRIALS))
-        gap = max(float(np.abs(scores[None][task] - scores[torch.bfloat16][task]).max()) for task in scores[None])
-        pays = seconds[torch.bfloat16] < 0.9 * seconds[None] and gap < _SAME
-        _log.info(
-            "bf16 takes %.2f of the time of fp32, probabilities differ by %.4f at most: %s is used",
-            seconds[torch.bfloat16] / seconds[None], gap, "bf16" if pays else "fp32",
-        )  # fmt: skip
-        return pays
+    def _use(self, precision: Precision) -> None:
+        self._model = quantized(self._given) if precision == "int8" else self._given
+        self._dtype = _DTYPES.get(precision)
+        self._step = self._model.step
+
+    def _fastest(self, frames: Mapping[int, SampledFrame]) -> Precision:
+        """The arithmetic whose step is fastest here, by a tenth, with the probabilities of float32 within 0.02."""
+        seconds, exact = self._trial("fp32", frames)
+        best: Precision = "fp32"
+        for precision in _CANDIDATES[self.device.type]:
+            try:
+                taken, scores = self._trial(precision, frames)
+            except (RuntimeError, ImportError) as error:  # no kernels in this build
+                _log.info("%s cannot be used here: %s", precision, error)
+                continue
+            gap = max(float(np.abs(exact[task] - scores[task]).max()) for task in exact)
+            if taken < 0.9 * seconds and gap < _SAME:
+                best, seconds = precision, taken
+            _log.info("a step in %s takes %.1f ms, probabilities within %.4f", precision, taken * 1e3, gap)
+        _log.info("the network runs in %s, %.1f ms a step", best, seconds * 1e3)
+        return best
+
+    def _trial(self, precision: Precision, frames: Mapping[int, SampledFrame]) -> tuple[float, Scores]:
+        """Seconds of a step, and the probabilities of the first stream."""
+        self._use(precision)
+        self.reset()
+        scores = self.step(frames)[0]
+        return min(timeit.repeat(lambda: self.step(frames), number=1, repeat=_TRIALS)), scores
 
 
 def stack(clips: list[Clip]) -> Clip:
