@@ -43,7 +43,7 @@ def metadata(network: NetworkConfig, frame_period_s: float = 0.1) -> BundleMetad
     return BundleMetadata(
         name=f"random_{network.backbone.width}",
         network=network,
-        sampling=SamplingConfig(points=2048, voxel_m=0.1, scale_m=20.0, point_neighbours=8),
+        sampling=SamplingConfig(points=1024, voxel_m=0.2, scale_m=20.0, point_neighbours=8),
         heads={
             task: tuple(ClassInfo(i, f"class_{i}", (20 * i, 255 - 20 * i, 128)) for i in range(count))
             for task, count in network.heads.items()

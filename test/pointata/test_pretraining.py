@@ -307,7 +307,7 @@ def test_the_classification_check_trains_what_it_says() -> None:
         moved = {name for name, value in model.backbone.state_dict().items() if not torch.equal(value, before[name])}
         assert bool(moved) == (start != "linear_probe")
         share = accuracy(model, test, settings.density)
-        assert share > (0.6 if start == "linear_probe" else 0.9)  # the frozen backbone is a random one here
+        assert share > (0.6 if start == "linear_probe" else 0.8)  # the frozen backbone is a random one here
         with torch.no_grad():
             logits = model.head(model.features(torch.from_numpy(test.points), settings.density))
         assert share == pytest.approx(np.mean(logits.argmax(1).numpy() == test.labels))

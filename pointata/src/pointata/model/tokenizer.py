@@ -35,10 +35,15 @@ class PointwiseNorm(nn.BatchNorm1d):
         if self.training:
             return super().forward(input.reshape(-1, input.shape[-1])).view(input.shape)
         # the same by hand: torch's backward pass through frozen statistics is several times slower on a CPU
+        scale, shift = self.scale_and_shift()
+        return torch.addcmul(shift, input, scale)
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift (C,) that the frozen statistics amount to."""
         assert self.running_mean is not None
         assert self.running_var is not None
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-        return torch.addcmul(self.bias - self.running_mean * scale, input, scale)
+        return scale, self.bias - self.running_mean * scale
 
 
 class MiniPointNet(nn.Module):
@@ -69,12 +74,19 @@ class MiniPointNet(nn.Module):
         first = self.first_in(patches)  # (..., K, h0)
         if extra is not None:
             first = first + extra
-        points = self.first_out(F.relu(self.first_norm(first)))  # (..., K, h1)
+        points = self.first_out(F.relu(self.first_norm(first), inplace=True))  # (..., K, h1)
         whole = points.amax(dim=-2, keepdim=True)  # (..., 1, h1)
-        # Linear(concat(whole, points)), the part of `whole` computed once a group instead of once a point
+        # Linear(concat(whole, points)), the part of `whole` computed once a group instead of once a point; a frozen norm
+        # is part of the weights, and all constants join the part of `whole`
         on_whole, on_points = self.second_in.weight.chunk(2, dim=1)
-        second = F.linear(points, on_points, self.second_in.bias) + F.linear(whole, on_whole)  # (..., K, h2)
-        tokens: Tensor = self.second_out(F.relu(self.second_norm(second))).amax(dim=-2)
+        bias = self.second_in.bias
+        if not self.second_norm.training:
+            scale, shift = self.second_norm.scale_and_shift()
+            on_whole, on_points, bias = on_whole * scale[:, None], on_points * scale[:, None], bias * scale + shift
+        second = F.linear(points, on_points) + F.linear(whole, on_whole, bias)  # (..., K, h2)
+        if self.second_norm.training:
+            second = self.second_norm(second)
+        tokens: Tensor = self.second_out(F.relu(second, inplace=True)).amax(dim=-2)
         return tokens
 
 
