@@ -96,8 +96,10 @@ def load_predictor(parameters: Parameters) -> Model:
 
 def thread_count(wanted: int) -> int:
     """`wanted` threads, or where it is 0 one less than the cores that this process may use, at least 1."""
-    if wanted:
-        return wanted
+    return wanted or max(core_count() - 1, 1)
+
+
+def core_count() -> int:
+    """Cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(cores - 1, 1)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -62,13 +62,15 @@ class Pipeline:
         motion: where the sensor was; asked on the second thread.
         sink: where predictions go.
         health: what is counted and noted.
+        overlap: prepare the next cloud while the model answers. Not where the model's threads take every core: they
+            run in step, and one that is held up holds up all.
         logger: of the node.
         alive: False once ROS is shutting down, when a failure to publish is no news.
     """
 
     def __init__(
-        self, *, model: Model, picker: FramePicker, motion: MotionSource, sink: Sink, health: Health, logger: Any,
-        alive: Callable[[], bool] = lambda: True,
+        self, *, model: Model, picker: FramePicker, motion: MotionSource, sink: Sink, health: Health, overlap: bool,
+        logger: Any,         alive: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self.enabled = True
         self._model = model
@@ -76,6 +78,7 @@ class Pipeline:
         self._motion = motion
         self._sink = sink
         self._health = health
+        self._overlap = overlap
         self._logger = logger
         self._alive = alive
         self._layout: Hashable = None
@@ -103,15 +106,18 @@ class Pipeline:
         worker.submit(Job(cloud, layout_key(msg), received, perf_counter()))
 
     def prepare(self, job: Job, worker: "Worker[PreparedJob]") -> None:
-        """Place and sample one cloud, and hand it over; returns when the model has taken it, so that none is prepared
-        in vain. On the second thread; what it raises goes to `on_prepare_error`.
+        """Place and sample one cloud, and hand it over; returns when the model has taken (or answered) it, so that none
+        is prepared in vain. On the second thread; what it raises goes to `on_prepare_error`.
         """
         taken = perf_counter()
         pose = self._motion.pose_at(job.cloud.stamp_ns, job.cloud.frame_id)
         placed = perf_counter()
         prepared = self._model.prepare(job.cloud.frame(pose.T_world_sensor))
         worker.submit(PreparedJob(job, pose, prepared, taken, placed, perf_counter()))
-        worker.wait_taken()
+        if self._overlap:
+            worker.wait_taken()
+        else:
+            worker.wait_done()
 
     def answer(self, item: PreparedJob) -> None:
         """Answer one cloud. On the third thread; what it raises goes to `on_error`."""

@@ -7,7 +7,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from ros_pointata.frame_picking import FramePicker
 from ros_pointata.health import PARAMETERS, Health
-from ros_pointata.model import ModelLoader
+from ros_pointata.model import ModelLoader, core_count, thread_count
 from ros_pointata.motion_sources import motion_source
 from ros_pointata.parameters import Parameters
 from ros_pointata.pipeline import Job, Pipeline, PreparedJob
@@ -58,6 +58,7 @@ class Runtime:
                 motion=motion,
                 sink=outputs,
                 health=health,
+                overlap=thread_count(parameters.torch_threads) < core_count(),
                 logger=node.get_logger(),
                 alive=node.context.ok,
             )

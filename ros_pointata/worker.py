@@ -77,6 +77,11 @@ class Worker(Generic[T]):
                 self._on_drop()
             self._changed.notify_all()
 
+    def wait_done(self) -> None:
+        """Return once the waiting item, if there is one, and the one at hand have been handled."""
+        self.wait_taken()
+        self.call(lambda: None).result()
+
     def wait_taken(self) -> None:
         """Return once no item waits: the thread took it, or it was dropped."""
         with self._changed:

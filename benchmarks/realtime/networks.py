@@ -38,12 +38,12 @@ def random_network(network: NetworkConfig) -> PointATA:
     return model
 
 
-def metadata(network: NetworkConfig, frame_period_s: float = 0.1) -> BundleMetadata:
-    """What a bundle of the network would say of itself: 2,048 points a frame, thinned to 10 cm."""
+def metadata(network: NetworkConfig, frame_period_s: float = 0.1, points: int = 2048) -> BundleMetadata:
+    """What a bundle of the network would say of itself: so many points a frame, thinned to 20 cm."""
     return BundleMetadata(
         name=f"random_{network.backbone.width}",
         network=network,
-        sampling=SamplingConfig(points=1024, voxel_m=0.2, scale_m=20.0, point_neighbours=8),
+        sampling=SamplingConfig(points=points, voxel_m=0.2, scale_m=20.0, point_neighbours=8),
         heads={
             task: tuple(ClassInfo(i, f"class_{i}", (20 * i, 255 - 20 * i, 128)) for i in range(count))
             for task, count in network.heads.items()
@@ -61,6 +61,7 @@ def ready_predictor(network: NetworkConfig, streams: int = 1) -> Predictor:
     return predictor
 
 
-def write_bundle(folder: Path, network: NetworkConfig, frame_period_s: float) -> Path:
+def write_bundle(folder: Path, network: NetworkConfig, frame_period_s: float, points: int) -> Path:
     """Save such a network; returns the adapter bundle's file."""
-    return save_bundle(folder, random_network(network), metadata(network, frame_period_s), replace_backbone=True)
+    stated = metadata(network, frame_period_s, points)
+    return save_bundle(folder, random_network(network), stated, replace_backbone=True)

@@ -24,19 +24,27 @@ class Case:
     preset: str
     points: int
     hz: int
+    parameters: tuple[str, ...] = ()
+    """Of the node, as name:=value, where they are not the defaults."""
+    suffix: str = ""
 
     @property
     def name(self) -> str:
         """As in results.json: base_130k_10hz."""
-        return f"{self.preset}_{self.points // 1000}k_{self.hz}hz"
+        return f"{self.preset}_{self.points // 1000}k_{self.hz}hz{self.suffix}"
 
 
-CASES = (Case("base", 130_000, 10), Case("tiny", 260_000, 20))
+#: Points that the network sees of each cloud: those of Point-MAE.
+SAMPLED = 1024
+CASES = (
+    Case("base", 130_000, 10, ("torch_threads:=2", "precision:=int8")),
+    Case("base", 130_000, 10, ("torch_threads:=2",), "_fp32"),
+    Case("tiny", 260_000, 20),
+)
 
 
 def measure_node(case: Case, frames: int, folder: Path) -> dict[str, Any]:
-    """Latency from publish to label and what became of every cloud; node parameters are the defaults, the input best
-    effort.
+    """Latency from publish to label and what became of every cloud; the input is best effort.
 
     Args:
         case: what to run.
@@ -46,12 +54,13 @@ def measure_node(case: Case, frames: int, folder: Path) -> dict[str, Any]:
     # the demo's processes: isolated domain, DDS profile of the product, ended in order whatever happens
     from ros_pointata.demo.process import ChildProcess, isolated_environment
 
-    bundle = write_bundle(folder / "bundles", config(case.preset), 1 / case.hz)
+    bundle = write_bundle(folder / "bundles", config(case.preset), 1 / case.hz, SAMPLED)
     out = folder / f"client_{case.name}.json"
     out.unlink(missing_ok=True)
     environment = isolated_environment() | _DISCOVERY | {"PYTHONPATH": str(Path(__file__).parents[1])}
     node = [sys.executable, "-c", _NODE_MAIN, "--ros-args", "-r", "~/input/pointcloud:=/points",
-            "-p", f"model:={bundle}", "-p", "device:=cpu", "-p", "window.stride:=1"]  # fmt: skip
+            "-p", f"model:={bundle}", "-p", "device:=cpu", "-p", "window.stride:=1",
+            *(part for parameter in case.parameters for part in ("-p", parameter))]  # fmt: skip
     client = [sys.executable, "-m", "realtime.node_client", "--points", str(case.points), "--hz", str(case.hz),
               "--frames", str(frames), "--out", str(out)]  # fmt: skip
     before = load()
@@ -65,4 +74,5 @@ def measure_node(case: Case, frames: int, folder: Path) -> dict[str, Any]:
         if running.stop():
             raise SystemExit(f"the node failed:\n{running.last_words()}")
     result: dict[str, Any] = json.loads(out.read_text())
-    return result | {"hz": case.hz, "window": 24, "load_before": before, "load_after": load()}
+    conditions = {"hz": case.hz, "window": 24, "sampled": SAMPLED, "parameters": list(case.parameters)}
+    return result | conditions | {"load_before": before, "load_after": load()}

@@ -104,12 +104,13 @@ def _node(results: Results) -> list[str]:
     for name, case in results["node"].items():
         counters = ", ".join(f"{key} {value}" for key, value in case["counters"].items() if value)
         rows.append([
-            name, *(f"{case[key]:.1f}" for key in keys), case["sent"], case["answered"], case["dropped"],
-            case["sent_late"], f"{case['load_before'][0]:.1f}", f"{case['warm_up']} more; {counters}",
+            name, " ".join(case["parameters"]) or "defaults", *(f"{case[key]:.1f}" for key in keys), case["sent"],
+            case["answered"], case["dropped"], case["sent_late"],
+            f"{case['load_before'][0]:.1f}", f"{case['warm_up']} more; {counters}",
         ])  # fmt: skip
         inside.append([name, *(f"{case['stages_p50_ms'].get(stage, float('nan')):.1f}" for stage in stages)])
-    header = ["case", "p50 ms", "p99 ms", "max ms", "sent", "answered", "dropped", "sent late", "load before",
-              "warm-up, and the node's own counters over all"]  # fmt: skip
+    header = ["case", "node parameters", "p50 ms", "p99 ms", "max ms", "sent", "answered", "dropped", "sent late",
+              "load before", "warm-up, and the node's own counters over all"]  # fmt: skip
     return [
         *table(header, rows),
         "",

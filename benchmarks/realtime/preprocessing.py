@@ -42,11 +42,11 @@ def _run(predictor: Predictor, count: int, seed: int) -> dict[str, float]:
 def _inside_sampling(predictor: Predictor, frame: Frame, repeats: int) -> dict[str, float]:
     """What sampling consists of, ms."""
     sampling = predictor.metadata.sampling
-    sampled, owner = sample_frame(frame, sampling), thin(frame.points, sampling.points, sampling.voxel_m)
+    sampled, (first, _) = sample_frame(frame, sampling), thin(frame.points, sampling.points, sampling.voxel_m)
     parts = {
         "sample: crop": lambda: in_range(frame.points, sampling.min_range_m, sampling.max_range_m),
         "sample: thin": lambda: thin(frame.points, sampling.points, sampling.voxel_m),
-        "sample: pick": lambda: pick_indices(frame.points, sampling.points, owner, sampling.range_power),
+        "sample: pick": lambda: pick_indices(frame.points, sampling.points, first, sampling.range_power),
         "sample: neighbours": lambda: cpu_nearest(sampled.points, sampled.points, sampling.point_neighbours),
     }
     return {name: float(np.median(times(part, repeats))) for name, part in parts.items()}

@@ -86,6 +86,20 @@ def test_labels_are_the_three_nearest_samples_vote() -> None:
     np.testing.assert_allclose(semantic.scores, expected.max(1), atol=1e-4)
 
 
+def test_the_points_of_a_voxel_share_the_label_of_its_first() -> None:
+    runner, frame = predictor(), frames(1, points=3000)[0]
+    rng = np.random.default_rng(0)
+    twins = np.floor(frame.points / 0.05) * 0.05 + rng.uniform(0.001, 0.049, frame.points.shape)  # in the same voxels
+    doubled = replace(frame, points=np.concatenate([frame.points, twins.astype(np.float32)]),
+                      source_index=np.arange(6000), source_count=6000)  # fmt: skip
+    semantic = runner.step(doubled).semantic
+    assert semantic is not None
+    cells = np.floor(doubled.points / np.float32(0.05))
+    _, first, cell = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    np.testing.assert_array_equal(semantic.labels, semantic.labels[first[cell.reshape(-1)]])
+    np.testing.assert_array_equal(semantic.scores, semantic.scores[first[cell.reshape(-1)]])
+
+
 def test_points_out_of_range_are_unlabelled() -> None:
     runner, frame = predictor(PredictorOptions(min_range_m=1, max_range_m=4)), frames(1)[0]
     semantic = runner.step(frame).semantic

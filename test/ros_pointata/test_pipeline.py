@@ -48,7 +48,7 @@ class Model:
 class Rig:
     """A pipeline between two workers, without ROS."""
 
-    def __init__(self) -> None:
+    def __init__(self, overlap: bool = True) -> None:
         self.model, self.health = Model(), Health()
         sink = SimpleNamespace(publish=lambda *_: None, publish_timings=self._time)
         self.timings: list[dict[str, float]] = []
@@ -59,6 +59,7 @@ class Rig:
             motion=motion,
             sink=sink,
             health=self.health,
+            overlap=overlap,
             logger=SimpleNamespace(error=lambda *_: None, warning=lambda *_, **__: None, info=lambda *_: None),
         )
         drop = lambda: self.health.count("dropped")  # noqa: E731
@@ -112,6 +113,20 @@ def test_the_next_cloud_is_prepared_while_the_model_answers_and_none_in_vain(rig
     assert rig.health.counts()["dropped"] == 2
     rig.wait(lambda: len(rig.timings) == 3)
     assert set(rig.timings[0]) == {"decode", "wait", "motion", "model", "publish", "total"}
+
+
+def test_without_overlap_a_cloud_is_prepared_when_the_one_before_is_answered() -> None:
+    rig = Rig(overlap=False)
+    rig.submit(1)
+    assert rig.model.entered.acquire(timeout=5)
+    for stamp in (2, 3):
+        rig.submit(stamp)
+    assert rig.model.prepared == [1]
+    for _ in range(2):
+        rig.model.go.release()
+    rig.wait(lambda: rig.model.answered == [1, 3])
+    assert rig.model.prepared == [1, 3]
+    rig.close()
 
 
 def test_what_fails_before_the_model_leaves_the_window(rig: Rig) -> None:

@@ -77,7 +77,7 @@ class Frame:
         keep = finite_rows(single)
         return cls(
             stamp_ns=stamp_ns,
-            points=np.ascontiguousarray(single[keep]),
+            points=np.take(single, keep, axis=0),
             source_index=keep,
             source_count=len(points),
             features={name: np.asarray(value[keep], dtype=np.float32) for name, value in (features or {}).items()},

@@ -68,7 +68,8 @@ class Predictor:
         self.options = PredictorOptions() if options is None else options
         if threads > 0:
             torch.set_num_threads(threads)
-        self._threads = threads or torch.get_num_threads()
+        # the search holds the interpreter's lock: what samples beside it must wait, so it may have that core, too
+        self._search_threads = (threads or torch.get_num_threads()) + 1
         self._engine = Engine(model, choose_device(device), streams, precision)
         self._streams = [Stream(metadata.window_frames, self.options) for _ in range(streams)]
         limits = metadata.sampling
@@ -174,7 +175,7 @@ class Predictor:
         semantic = None
         if "semantic" in scores:
             start = time.perf_counter()
-            semantic = restore(item.frame, item.sampled, scores["semantic"], self._threads, self.device)
+            semantic = restore(item.frame, item.sampled, scores["semantic"], self._search_threads, self.device)
             timings["restore"] = _ms_since(start)
         return Prediction(
             stamp_ns=item.frame.stamp_ns,

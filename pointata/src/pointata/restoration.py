@@ -29,19 +29,18 @@ def restore(
     Returns:
         (N,) labels, UNLABELLED out of range, and (N,) probabilities.
     """
-    count = len(frame.points)
-    labels = np.full(count, UNLABELLED, dtype=np.uint8)
-    values = np.zeros(count, dtype=np.float32)
-    owners = np.flatnonzero(sampled.owner == np.arange(len(sampled.used)))
-    queries, support = frame.points[sampled.used[owners]], frame.points[sampled.index]
+    queries, support = (np.take(frame.points, rows, axis=0) for rows in (sampled.used[sampled.first], sampled.index))
     if device is not None and device.type == "cuda":
         label, score = spread_on_device(queries, support, scores, device)
     else:
         label, score = _spread(queries, support, scores, jobs)
-    row = np.empty(len(sampled.used), dtype=np.int64)
-    row[owners] = np.arange(len(owners))
-    row = row[sampled.owner]
-    labels[sampled.used], values[sampled.used] = label[row], score[row]
+    if sampled.voxel is not None:
+        label, score = label[sampled.voxel], score[sampled.voxel]
+    if len(sampled.used) == len(frame.points):
+        return SemanticResult(label, score)
+    labels = np.full(len(frame.points), UNLABELLED, dtype=np.uint8)
+    values = np.zeros(len(frame.points), dtype=np.float32)
+    labels[sampled.used], values[sampled.used] = label, score
     return SemanticResult(labels, values)
 
 

@@ -16,7 +16,7 @@ from pointata.frame import Frame
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.geometry.on_device import sample_indices_on_device
 from pointata.geometry.rigid import rotate
-from pointata.geometry.sampling import pick_indices, thin
+from pointata.geometry.sampling import by_owner, pick_indices, thin
 from pointata.model.state import Clip
 
 _FARTHEST_M = 1e5
@@ -73,7 +73,8 @@ class SampledFrame:
     Attributes:
         index: (P,) int64 into `Frame.points`, farthest points first; repeats where the frame has fewer points.
         used: (U,) int64 into `Frame.points`, all points within range.
-        owner: (U,) int64 into `used`: whose label each of them takes, the first point in its voxel.
+        first: (V,) int64 into `used`, the first point of each thinning voxel.
+        voxel: (U,) int32 into `first`: whose label each of the points takes; None where there are no voxels.
         points: (P, 3) float32, world-aligned axes, origin at the sensor, units of `scale_m`.
         neighbours: (P, k) int64 into the P points, nearest first (the point itself included).
         features: (P, F) float32.
@@ -83,7 +84,8 @@ class SampledFrame:
 
     index: NDArray[np.int64]
     used: NDArray[np.int64]
-    owner: NDArray[np.int64]
+    first: NDArray[np.int64]
+    voxel: NDArray[np.int32] | None
     points: NDArray[np.float32]
     neighbours: NDArray[np.int64]
     features: NDArray[np.float32]
@@ -96,6 +98,9 @@ def in_range(points: NDArray[np.float32], min_range_m: float, max_range_m: float
 
     An upper limit of 0 stands for 100 km: what some drivers write for "no return" is finite, but no place.
     """
+    unlimited = min_range_m == max_range_m == 0 and len(points) > 0
+    if unlimited and max(points.max(), -points.min()) < _FARTHEST_M / 2:
+        return np.arange(len(points))  # as with most sensors; a fifth of the time
     upper = (min(max_range_m, _FARTHEST_M) if max_range_m > 0 else _FARTHEST_M) ** 2
     squared = np.einsum("nd,nd->n", points, points)
     return np.flatnonzero((squared >= min_range_m**2) & (squared <= upper))
@@ -136,19 +141,22 @@ def sample_frame(
             f"({config.min_range_m} to {config.max_range_m or 'any'} m) among its {frame.source_count} points"
         )
     channels = select_features(frame, features)
-    candidates = frame.points if len(used) == len(frame.points) else frame.points[used]
+    candidates = frame.points if len(used) == len(frame.points) else np.take(frame.points, used, axis=0)
+    voxel: NDArray[np.int32] | None
     if device is not None and device.type == "cuda":
         picks, owner = sample_indices_on_device(candidates, config.points, config.voxel_m, config.range_power, device)
+        first, voxel = by_owner(owner)
     else:
-        owner = thin(candidates, config.points, config.voxel_m)
-        picks = pick_indices(candidates, config.points, owner, config.range_power)
+        first, voxel = thin(candidates, config.points, config.voxel_m)
+        picks = pick_indices(candidates, config.points, first, config.range_power)
     index = used[picks]
     points = rotate(frame.T_world_sensor, frame.points[index]) - np.asarray(config.centre_m, dtype=np.float32)
     points = np.ascontiguousarray(points / np.float32(config.scale_m))
     return SampledFrame(
         index=index,
         used=used,
-        owner=owner,
+        first=first,
+        voxel=voxel,
         points=points,
         neighbours=cpu_nearest(points, points, config.point_neighbours)[1]
         if config.point_neighbours

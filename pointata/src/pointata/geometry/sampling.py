@@ -114,33 +114,45 @@ def sample_indices(
     points: NDArray[np.float32], count: int, voxel_m: float = 0.0, range_power: float = 0.0
 ) -> NDArray[np.int64]:
     """Exactly `count` indices into a cloud, farthest points first; see `thin` and `pick_indices`."""
-    return pick_indices(points, count, thin(points, count, voxel_m), range_power)
+    return pick_indices(points, count, thin(points, count, voxel_m)[0], range_power)
 
 
-def thin(points: NDArray[np.float32], count: int, voxel_m: float) -> NDArray[np.int64]:
-    """`voxel_owners`; every point its own where there are no voxels, or fewer than `count` of them."""
+def thin(points: NDArray[np.float32], count: int, voxel_m: float) -> tuple[NDArray[np.int64], NDArray[np.int32] | None]:
+    """One point of every voxel; all points where there are no voxels, or fewer than `count` of them.
+
+    Returns:
+        first: (V,) int64 ascending indices of the first point in each voxel.
+        voxel: (N,) int32, each point's voxel as an index into `first`; None where every point is its own.
+    """
     if voxel_m > 0 and len(points) > count:
-        owner = voxel_owners(points, voxel_m)
-        if np.count_nonzero(owner == np.arange(len(points))) >= count:
-            return owner
-    return np.arange(len(points))
+        first, voxel = by_owner(voxel_owners(points, voxel_m))
+        if len(first) >= count:
+            return first, voxel
+    return np.arange(len(points)), None
+
+
+def by_owner(owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The owners (V,) int64 among (N,) owners, ascending, and for everyone the place of its owner in that list."""
+    first = np.flatnonzero(owner == np.arange(len(owner)))
+    place = np.empty(len(owner), dtype=np.int32)
+    place[first] = np.arange(len(first), dtype=np.int32)
+    return first, place[owner]
 
 
 def pick_indices(
-    points: NDArray[np.float32], count: int, owner: NDArray[np.int64], range_power: float = 0.0
+    points: NDArray[np.float32], count: int, candidates: NDArray[np.int64], range_power: float = 0.0
 ) -> NDArray[np.int64]:
     """Farthest points of a thinned cloud; one of fewer points is repeated in order until `count` is reached.
 
     Args:
         points: (N, 3) float32, finite, N >= 1, metres.
         count: number of indices.
-        owner: (N,) int64, of `thin`; only points that own themselves are picked.
+        candidates: (V,) int64 indices that may be picked, of `thin`.
         range_power: see `favour_near`.
 
     Returns:
         (count,) int64.
     """
-    candidates = np.flatnonzero(owner == np.arange(len(points)))
-    warped = np.ascontiguousarray(favour_near(points[candidates], range_power))
+    warped = np.ascontiguousarray(favour_near(np.take(points, candidates, axis=0), range_power))
     picks = candidates[farthest_points(warped, min(count, len(candidates)))]
     return np.resize(picks, count)

@@ -76,10 +76,10 @@ class MiniPointNet(nn.Module):
             first = first + extra
         points = self.first_out(F.relu(self.first_norm(first), inplace=True))  # (..., K, h1)
         whole = points.amax(dim=-2, keepdim=True)  # (..., 1, h1)
-        # Linear(concat(whole, points)), the part of `whole` computed once a group instead of once a point; a frozen norm
-        # is part of the weights, and all constants join the part of `whole`
+        # Linear(concat(whole, points)), the part of `whole` computed once a group instead of once a point; a frozen
+        # norm is part of the weights, and all constants join the part of `whole`
         on_whole, on_points = self.second_in.weight.chunk(2, dim=1)
-        bias = self.second_in.bias
+        bias: Tensor = self.second_in.bias
         if not self.second_norm.training:
             scale, shift = self.second_norm.scale_and_shift()
             on_whole, on_points, bias = on_whole * scale[:, None], on_points * scale[:, None], bias * scale + shift
