@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from markdown import replace_section, table
+
 ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = ROOT / "docs" / "results.md", ROOT / "docs" / "results.json"
 TITLES = {"xyz": "x, y, z", "xyz_doppler": "x, y, z, Doppler"}
@@ -14,22 +16,21 @@ _ORDER = ("scratch", "linear_probe", "full", "adapters_none", "adapters_otdd", "
 
 def mars_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     """One feature set's grid as lines of Markdown."""
-    lines = [
-        "| row | preset | epochs | fold 1 | fold 2 | fold 3 | fold 4 (without radar_data9) | mean, last epoch "
-        "| mean, best epochs | trained | of | s/epoch | peak MiB |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    header = [
+        "row", "preset", "epochs", "fold 1", "fold 2", "fold 3", "fold 4 (without radar_data9)", "mean, last epoch",
+        "mean, best epochs", "trained", "of", "s/epoch", "peak MiB",
+    ]  # fmt: skip
+    cells = []
     for name in sorted(rows, key=lambda name: (name not in _ORDER, _ORDER.index(name) if name in _ORDER else name)):
         row = rows[name]
         share = 100 * row["trained_parameters"] / row["total_parameters"]
-        cells = [
-            name, row["preset"], str(row["epochs"]), *(f"{fold:.3f}" for fold in row["folds"][:3]),
+        cells.append([
+            name, row["preset"], row["epochs"], *(f"{fold:.3f}" for fold in row["folds"][:3]),
             f"{row['folds'][3]:.3f} ({suspect(row['fold4_without_radar_data9'])})", f"**{row['mean']:.3f}**",
             f"{row['best_epoch_mean']:.3f}", f"{row['trained_parameters']:,} ({share:.1f} %)",
             f"{row['total_parameters']:,}", f"{row['seconds_per_epoch']:.1f}", f"{row['peak_memory_mb']:,}",
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        ])  # fmt: skip
+    return table(header, cells)
 
 
 def suspect(accuracy: float | None) -> str:
@@ -39,53 +40,38 @@ def suspect(accuracy: float | None) -> str:
 
 def seeds_table(results: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
     """Rows that were trained with several seeds."""
-    lines = ["| data | row | seeds | means | mean | spread | worst fold |", "|---|---|---|---|---|---|---|"]
+    cells = []
     for channels, rows in results.items():
         for name, row in rows.items():
             if "seeds" in row:
                 means = [seed["mean"] for seed in row["seeds"].values()]
                 folds = [fold for seed in row["seeds"].values() for fold in seed["folds"]]
-                cells = [
+                cells.append([
                     TITLES[channels], name, ", ".join(row["seeds"]), ", ".join(f"{m:.3f}" for m in means),
                     f"{row['mean_of_seeds']:.3f}", f"{max(means) - min(means):.3f}", f"{min(folds):.3f}",
-                ]  # fmt: skip
-                lines.append(f"| {' | '.join(cells)} |")
-    return lines
+                ])  # fmt: skip
+    return table(["data", "row", "seeds", "means", "mean", "spread", "worst fold"], cells)
 
 
 def room_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     """The short grid on the simulated room."""
-    lines = [
-        "| row | action | segments | mIoU of sampled points | trained | of | s/epoch | peak MiB |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, row in rows.items():
-        cells = [
+    header = ["row", "action", "segments", "mIoU of sampled points", "trained", "of", "s/epoch", "peak MiB"]
+    return table(header, [
+        [
             name, f"{row['accuracy']:.3f}", f"{row['segments_accuracy']:.3f}", f"{row['miou']:.3f}",
             f"{row['trained_parameters']:,}", f"{row['total_parameters']:,}", f"{row['seconds_per_epoch']:.0f}",
             f"{row['peak_memory_mb']:,}",
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        ]
+        for name, row in rows.items()
+    ])  # fmt: skip
 
 
 def sweeps_table(check: dict[str, Any]) -> list[str]:
     """SemanticKITTI's classes that occur, with their supports."""
     figures = check["evaluate"]
-    lines = ["| class | points | IoU |", "|---|---|---|"]
-    for name, support in figures["supports"]["semantic"].items():
-        if support:
-            lines.append(f"| {name} | {support:,} | {figures['per_class_iou']['semantic'][name]:.3f} |")
-    return lines
-
-
-def replace_section(page: str, name: str, lines: list[str]) -> str:
-    """Put lines between the markers of a section."""
-    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    before, found, rest = page.partition(begin)
-    if not found or end not in rest:
-        raise SystemExit(f"{PAGE} lacks the markers {begin} and {end}")
-    return before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
+    supports, ious = figures["supports"]["semantic"], figures["per_class_iou"]["semantic"]
+    rows = [[name, f"{support:,}", f"{ious[name]:.3f}"] for name, support in supports.items() if support]
+    return table(["class", "points", "IoU"], rows)
 
 
 def main() -> None:

@@ -1,17 +1,13 @@
 """The tables of docs/performance.md, from build/bench/results.json."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from markdown import replace_section, table
+
 Results = Mapping[str, Any]
 _STAGES = ("decode", "sample", "model", "restore", "pack", "total")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Lines of Markdown; the first column is text, numbers stand as they come."""
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(str(cell) for cell in line)} |" for line in lines]
 
 
 def write_page(path: Path, results: Results) -> None:
@@ -19,17 +15,8 @@ def write_page(path: Path, results: Results) -> None:
     text = path.read_text()
     for name, (needed, section) in SECTIONS.items():
         if needed in results:
-            text = replace_section(text, name, section(results))
+            text = replace_section(text, f"bench: {name}", section(results))
     path.write_text(text)
-
-
-def replace_section(page: str, name: str, lines: Sequence[str]) -> str:
-    """Put lines between the markers of a section."""
-    begin, end = f"<!-- bench: {name} -->", f"<!-- end of {name} -->"
-    before, found, rest = page.partition(begin)
-    if not found or end not in rest:
-        raise SystemExit(f"the page lacks the markers {begin} and {end}")
-    return before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
 
 
 def thousands(points: str) -> str:

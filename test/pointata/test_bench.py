@@ -68,19 +68,19 @@ def test_message_decodes_to_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_table_and_sections(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = module("realtime.page", monkeypatch)
-    assert page.table(["a", "b"], [["x", 1]]) == ["| a | b |", "| --- | --- |", "| x | 1 |"]
-    text = "head\n<!-- bench: sizes -->\nold\n<!-- end of sizes -->\ntail\n"
-    expected = "head\n<!-- bench: sizes -->\nnew\n<!-- end of sizes -->\ntail\n"
-    assert page.replace_section(text, "sizes", ["new"]) == expected
+    markdown = module("markdown", monkeypatch)
+    assert markdown.table(["a", "b"], [["x", 1]]) == ["| a | b |", "| --- | --- |", "| x | 1 |"]
+    text = "head\n<!-- sizes -->\nold\n<!-- end of sizes -->\ntail\n"
+    expected = "head\n<!-- sizes -->\nnew\n<!-- end of sizes -->\ntail\n"
+    assert markdown.replace_section(text, "sizes", ["new"]) == expected
     with pytest.raises(SystemExit, match="markers"):
-        page.replace_section("no markers", "sizes", ["new"])
+        markdown.replace_section("no markers", "sizes", ["new"])
 
 
 def test_page_has_the_markers_of_every_section(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     for name in module("realtime.page", monkeypatch).SECTIONS:
-        assert text.index(f"<!-- bench: {name} -->") < text.index(f"<!-- end of {name} -->")
+        assert text.index(f"<!-- bench: {name} -->") < text.index(f"<!-- end of bench: {name} -->")
 
 
 def test_disagreement_fails_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
