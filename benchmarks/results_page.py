@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from markdown import replace_section, table
+from pages import replace_section, table
 
 ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = ROOT / "docs" / "results.md", ROOT / "docs" / "results.json"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from markdown import replace_section, table
+from pages import replace_section, table
 
 Results = Mapping[str, Any]
 _STAGES = ("decode", "sample", "model", "restore", "pack", "total")

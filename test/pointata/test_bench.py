@@ -68,13 +68,13 @@ def test_message_decodes_to_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_table_and_sections(monkeypatch: pytest.MonkeyPatch) -> None:
-    markdown = module("markdown", monkeypatch)
-    assert markdown.table(["a", "b"], [["x", 1]]) == ["| a | b |", "| --- | --- |", "| x | 1 |"]
+    pages = module("pages", monkeypatch)
+    assert pages.table(["a", "b"], [["x", 1]]) == ["| a | b |", "| --- | --- |", "| x | 1 |"]
     text = "head\n<!-- sizes -->\nold\n<!-- end of sizes -->\ntail\n"
     expected = "head\n<!-- sizes -->\nnew\n<!-- end of sizes -->\ntail\n"
-    assert markdown.replace_section(text, "sizes", ["new"]) == expected
+    assert pages.replace_section(text, "sizes", ["new"]) == expected
     with pytest.raises(SystemExit, match="markers"):
-        markdown.replace_section("no markers", "sizes", ["new"])
+        pages.replace_section("no markers", "sizes", ["new"])
 
 
 def test_page_has_the_markers_of_every_section(monkeypatch: pytest.MonkeyPatch) -> None:
