@@ -54,9 +54,9 @@ def metadata(network: NetworkConfig, frame_period_s: float = 0.1, points: int = 
     )
 
 
-def ready_predictor(network: NetworkConfig, streams: int = 1) -> Predictor:
+def ready_predictor(network: NetworkConfig, streams: int = 1, points: int = 2048) -> Predictor:
     """A predictor on the CPU, warmed up: its step is recorded, as on the robot."""
-    predictor = Predictor(random_network(network), metadata(network), device="cpu", streams=streams)
+    predictor = Predictor(random_network(network), metadata(network, points=points), device="cpu", streams=streams)
     predictor.warm_up()
     return predictor
 

@@ -1,6 +1,8 @@
 """Several streams in one network, and the arithmetic of a step."""
 
+import gc
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -214,6 +216,19 @@ def test_state_does_not_grow() -> None:
     for frame in sampled(0, 12):
         engine.step({0: frame})
     assert engine.state_kib == before > 0
+
+
+def test_nothing_accumulates_while_frames_come() -> None:
+    """Tensors and arrays alive, after the window has filled, and as many frames again later."""
+    runner, frames = predictor(1), video(0, 8)
+
+    def alive_after(count: int, first: int) -> int:
+        for number in range(first, first + count):
+            runner.step(replace(frames[number % 8], stamp_ns=10**8 * (number + 1)))
+        gc.collect()
+        return sum(isinstance(thing, Tensor) for thing in gc.get_objects())
+
+    assert alive_after(20, 0) == alive_after(40, 20)
 
 
 def test_settings_that_cannot_work_are_sentences() -> None:
