@@ -1,5 +1,6 @@
 """What the node needs of a model, and how it gets one from its parameters. Imports no ROS."""
 
+import gc
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -77,6 +78,9 @@ def load_predictor(parameters: Parameters) -> Model:
         PredictorOptions,
     )
 
+    # a full collection over the 180,000 objects of torch's modules would hold a cloud up by 50 ms
+    gc.collect()
+    gc.freeze()
     return Predictor.load(
         parameters.model,
         backbone=parameters.backbone or None,
