@@ -34,6 +34,7 @@ class Run:
     seed: int
     preset: str
     epochs: int
+    learning_rate: float | None
 
     @property
     def name(self) -> str:
@@ -56,6 +57,8 @@ def train(run: Run, data: str, runs: Path) -> dict[str, Any]:
         )  # fmt: skip
     arguments = ["--config", "config/train/mars.yaml", *common, f"--seed_everything={run.seed}",
                  f"--trainer.max_epochs={run.epochs}"]  # fmt: skip
+    if run.learning_rate is not None:
+        arguments.append(f"--model.settings.learning_rate={run.learning_rate}")
     return adapt(run.row, run.preset, arguments, runs / run.channels / run.name / fold, aligned)
 
 
@@ -74,6 +77,7 @@ def summarise(runs: list[tuple[Run, dict[str, Any]]]) -> dict[str, Any]:
         "peak_memory_mb": round(max(ledger["peak_memory_mb"] for ledger in ledgers)),
         "preset": runs[0][0].preset,
         "epochs": runs[0][0].epochs,
+        **({} if runs[0][0].learning_rate is None else {"learning_rate": runs[0][0].learning_rate}),
         "fold4_without_radar_data9": without_file_9(ledgers[SUBJECTS.index("4")]),
     }
 
@@ -103,11 +107,12 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--preset", choices=("tiny", "small", "base"), default="tiny")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--learning-rate", type=float, help="other than in the configuration; stands in the results")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each")
     parser.add_argument("--runs", type=Path, default=ROOT / "build" / "mars_grid")
     given = parser.parse_args()
     grid = [
-        Run(channels, row, subject, seed, given.preset, given.epochs)
+        Run(channels, row, subject, seed, given.preset, given.epochs, given.learning_rate)
         for seed in given.seeds for channels in given.channels for row in given.rows for subject in SUBJECTS
     ]  # fmt: skip
     started = time.time()
