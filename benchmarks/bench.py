@@ -131,7 +131,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=None, help="default: all but gpu")
     parser.add_argument("--gpu", action="store_true", help="also the network on the GPU")
-    parser.add_argument("--soak", type=int, default=None, help="frames of the soak run (default 3000), in thousands")
+    parser.add_argument("--soak", type=int, default=None, help="frames of the long run, in whole thousands (3000)")
     parser.add_argument("--quick", action="store_true", help="one repeat, tiny preset, no node: does the code run?")
     parser.add_argument("--out", type=Path, default=None, help="default: build/bench/results.json")
     given = parser.parse_args(argv)

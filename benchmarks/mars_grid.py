@@ -40,7 +40,8 @@ class Run:
     def name(self) -> str:
         """What its row is called in the results: what differs from the grid proper is part of it."""
         preset = "" if self.preset == "tiny" else f"_{self.preset}"
-        return self.row + preset + ("" if self.epochs == EPOCHS else f"_{self.epochs}_epochs")
+        epochs = "" if self.epochs == EPOCHS else f"_{self.epochs}_epochs"
+        return self.row + preset + epochs + ("" if self.learning_rate is None else f"_rate_{self.learning_rate:g}")
 
 
 def train(run: Run, data: str, runs: Path) -> dict[str, Any]:

@@ -81,8 +81,9 @@ def main() -> None:
     for channels in TITLES:
         page = replace_section(page, f"mars.{channels}", mars_table(results["mars"][channels]))
     page = replace_section(page, "mars.seeds", seeds_table(results["mars"]))
-    page = replace_section(page, "sim_room", room_table(results["sim_room"]))
-    page = replace_section(page, "semantic_kitti", sweeps_table(results["semantic_kitti_check"]))
+    for key, lines in (("sim_room", room_table), ("semantic_kitti_check", sweeps_table)):
+        if key in results:
+            page = replace_section(page, key, lines(results[key]))
     PAGE.write_text(page)
     sys.stdout.write(f"tables of {PAGE} renewed\n")
 

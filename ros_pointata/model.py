@@ -1,11 +1,11 @@
 """What the node needs of a model, and how it gets one from its parameters. Imports no ROS."""
 
 import gc
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from pointata import ClassInfo, Frame, Prediction
+from pointata.cores import core_count
 from ros_pointata.parameters import Parameters
 
 
@@ -47,6 +47,11 @@ class Model(Protocol):
     @property
     def metadata(self) -> ModelMetadata:
         """What the bundle says of itself."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the network, for diagnostics."""
         ...
 
     def prepare(self, frame: Frame) -> Any:
@@ -101,9 +106,3 @@ def load_predictor(parameters: Parameters) -> Model:
 def thread_count(wanted: int) -> int:
     """`wanted` threads, or where it is 0 one less than the cores that this process may use, at least 1."""
     return wanted or max(core_count() - 1, 1)
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

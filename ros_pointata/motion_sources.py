@@ -16,7 +16,7 @@ from ros_pointata.parameters import Motion
 
 
 class MotionSource(Protocol):
-    """Answers where the sensor was; called on the worker thread."""
+    """Answers where the sensor was; called on the sampling thread."""
 
     def pose_at(self, stamp_ns: int, frame_id: str) -> PoseEstimate:
         """Pose of the sensor frame at a stamp; may wait up to motion.timeout_s."""

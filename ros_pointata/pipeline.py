@@ -113,6 +113,7 @@ class Pipeline:
         pose = self._motion.pose_at(job.cloud.stamp_ns, job.cloud.frame_id)
         placed = perf_counter()
         prepared = self._model.prepare(job.cloud.frame(pose.T_world_sensor))
+        self._health.warn("input", "")
         worker.submit(PreparedJob(job, pose, prepared, taken, placed, perf_counter()))
         if self._overlap:
             worker.wait_taken()
@@ -192,7 +193,6 @@ class Pipeline:
     def _note(self, prediction: Prediction, latency_ms: float) -> None:
         self._health.answered(latency_ms)
         self._health.note("window fill", f"{prediction.frame_count}/{self._model.metadata.window_frames}")
-        self._health.warn("input", "")
         self._health.warn("failure", "")
         if prediction.reset_reason is not None:
             self._count_reset(prediction.reset_reason)

@@ -5,9 +5,10 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
+from pointata.cores import core_count
 from ros_pointata.frame_picking import FramePicker
 from ros_pointata.health import PARAMETERS, Health
-from ros_pointata.model import ModelLoader, core_count, thread_count
+from ros_pointata.model import ModelLoader, thread_count
 from ros_pointata.motion_sources import motion_source
 from ros_pointata.parameters import Parameters
 from ros_pointata.pipeline import Job, Pipeline, PreparedJob
@@ -16,7 +17,7 @@ from ros_pointata.worker import Worker
 
 
 class Runtime:
-    """Built as a whole or not at all; `close` gives everything back, the thread first.
+    """Built as a whole or not at all; `close` gives everything back, the threads first.
 
     Args:
         node: that owns publishers and subscriptions.
@@ -66,6 +67,7 @@ class Runtime:
             stack.callback(self._sampler.stop)
             self._stack = stack.pop_all()
         health.note("model", self.model_name)
+        health.note("precision", model.precision)
         health.note("ego motion", parameters.motion.source)
 
     def accept(self, msg: Any) -> None:
@@ -90,3 +92,5 @@ class Runtime:
         """End the threads, then give everything else back; the warnings were about what no longer is."""
         self._stack.close()
         self._health.clear_warnings(keep=(PARAMETERS,))
+        # workers and runtime know each other; the collector does not look at what `load_predictor` froze
+        del self._pipeline, self._worker, self._sampler

@@ -1,9 +1,10 @@
-"""One thread that owns the model: it runs calls in order, and otherwise the newest item of a latest-only slot."""
+"""A thread that owns something: it runs calls in order, and otherwise the newest item of a latest-only slot."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -80,7 +81,8 @@ class Worker(Generic[T]):
     def wait_done(self) -> None:
         """Return once the waiting item, if there is one, and the one at hand have been handled."""
         self.wait_taken()
-        self.call(lambda: None).result()
+        with suppress(RuntimeError):  # stopped: nothing is left to wait for
+            self.call(lambda: None).result()
 
     def wait_taken(self) -> None:
         """Return once no item waits: the thread took it, or it was dropped."""

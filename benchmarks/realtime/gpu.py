@@ -33,11 +33,11 @@ def measure_gpu(presets: Sequence[str], repeats: int, device: str = "cuda") -> d
             for mode in ("eager", "graph"):
                 engine = _engine(name, chosen, 1, precision)
                 if mode == "graph":
-                    engine.warm_up(frames[0])
+                    engine.warm_up(frames)
                 row = {"max_difference_to_cpu": _gap(reference, _scores(engine, frames)), "captured": captured(engine)}
                 result[name][f"{precision}_{mode}"] = row | _latency(engine, frames, repeats)
             engine = _engine(name, chosen, 16, precision)
-            engine.warm_up(frames[0])
+            engine.warm_up(frames)
             row = {"captured": captured(engine)}
             result[name][f"{precision}_graph_x16"] = row | _latency(engine, frames, repeats)
     return result
@@ -67,7 +67,7 @@ def _scores(engine: Engine, frames: Sequence[SampledFrame]) -> Scores:
 
 
 def _gap(first: Scores, second: Scores) -> float:
-    return max(float(np.abs(first[task] - second[task]).max()) for task in first)
+    return float(np.max([np.abs(first[task] - second[task]).max() for task in first]))  # NaN stays NaN
 
 
 def _latency(engine: Engine, frames: Sequence[SampledFrame], repeats: int) -> dict[str, float]:

@@ -21,7 +21,7 @@ def draw(path: Path, results: Mapping[str, Any]) -> None:
             left.plot(frames, [d[key] for d in windows.values()], style, color=colour, label=f"{name}, {what}")
     left.set(xlabel="window, frames", ylabel="network, ms per new frame", yscale="log", xticks=frames)
     left.legend(fontsize=7)
-    for colour, (name, case) in zip(("C2", "C0"), results.get("node", {}).items(), strict=False):
+    for colour, (name, case) in zip(("C2", "C1", "C0"), results.get("node", {}).items(), strict=False):
         values = np.sort(case["latencies_ms"])
         right.plot(values, np.arange(1, len(values) + 1) / len(values), color=colour, label=name)
         right.axvline(1e3 / case["hz"], color=colour, linestyle=":", label=f"period of {case['hz']} Hz")

@@ -55,7 +55,8 @@ def compare(name: str, window: int, pairs: int, heads: Mapping[str, int]) -> dic
         "ratio": float(np.median(np.array(recomputed) / step)),
         "recompute_ms": float(np.median(recomputed)),
         "step_ms": float(np.median(step)),
-        "max_difference": max(_gap(newest[task], results["stream"][task]) for task in heads),
+        # by numpy: a NaN stays one
+        "max_difference": float(np.max([_gap(newest[task], results["stream"][task]) for task in heads])),
         # what forgetting would do to the task that the past changes least: the difference must be small beside it
         "effect_of_past": min(_gap(newest[task], alone[task]) for task in heads),
         "pairs": pairs,

@@ -218,6 +218,8 @@ def test_a_gpu_that_is_not_there_is_a_sentence() -> None:
         pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigError, match="no GPU"):
         choose_device("cuda")
+    with pytest.raises(ConfigError, match="CUDA_VISIBLE_DEVICES"):
+        choose_device("cuda:1")
     assert choose_device("auto").type == "cpu"
 
 

@@ -51,6 +51,7 @@ class StandInModel:
 
     def __init__(self, delay_s: float = 0.0) -> None:
         self.metadata = StandInMetadata()
+        self.precision = "none"
         self.delay_s = delay_s
         self.frames: list[Frame] = []
         self.resets = 0

@@ -75,12 +75,15 @@ def test_the_whole_life_and_a_second_one(idle: Harness) -> None:
     assert _state(idle) == "finalized"
 
 
-def test_cleanup_frees_the_model_and_ends_its_thread() -> None:
+@pytest.mark.parametrize("frozen", [False, True])
+def test_cleanup_frees_the_model_and_ends_its_threads(frozen: bool) -> None:
     import threading
 
     models: list[weakref.ref[StandInModel]] = []
 
     def load(parameters: Parameters) -> StandInModel:
+        if frozen:  # as load_predictor does, with whatever of the runtime there is by then
+            gc.freeze()
         model = StandInModel()
         models.append(weakref.ref(model))
         return model
@@ -93,7 +96,8 @@ def test_cleanup_frees_the_model_and_ends_its_thread() -> None:
         assert harness.change_state("cleanup")
         gc.collect()
         assert models[0]() is None
-        assert "pointata_worker" not in {thread.name for thread in threading.enumerate()}
+        gc.unfreeze()
+        assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("pointata_")]
 
 
 def test_a_forbidden_transition_leaves_the_node_alive(idle: Harness) -> None:

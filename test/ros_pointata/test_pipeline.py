@@ -20,7 +20,8 @@ class Model:
     """Prepares at once; answers when it is let."""
 
     def __init__(self) -> None:
-        self.metadata = SimpleNamespace(window_frames=4, feature_names=())
+        self.metadata: Any = SimpleNamespace(window_frames=4, feature_names=())
+        self.precision = "none"
         self.prepared: list[int] = []
         self.answered: list[int] = []
         self.resets = 0

@@ -2,7 +2,7 @@
 
 import logging
 import timeit
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -33,11 +33,16 @@ _log = logging.getLogger(__name__)
 
 
 def choose_device(device: str) -> torch.device:
-    """ "auto" is the GPU where there is one; a GPU asked for by name must exist."""
+    """ "auto" is the GPU where there is one; a GPU asked for by name must exist.
+
+    Of several GPUs it is the first that the process sees: CUDA_VISIBLE_DEVICES chooses.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device must be auto, cpu or cuda, got {device!r}; CUDA_VISIBLE_DEVICES chooses among GPUs")
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device {device!r} was asked for, but torch finds no GPU: use auto or cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device 'cuda' was asked for, but torch finds no GPU: use auto or cpu")
     return torch.device(device)
 
 
@@ -51,8 +56,8 @@ class Engine:
             model: the network; it is moved to `device` and put into eval mode.
             device: where it runs.
             streams: number of streams N, at least 1.
-            precision: arithmetic of matrix products; sums, norms and states stay float32. "fp16" needs a GPU, "int8"
-                a CPU.
+            precision: arithmetic of the network; states stay float32. "fp16" needs a GPU, "int8" a CPU. "auto" is
+                float32 until `warm_up` has chosen.
         """
         if streams < 1:
             raise ConfigError(f"at least one stream is needed, got streams={streams}")
@@ -60,12 +65,17 @@ class Engine:
             raise ConfigError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
         if precision == {"cpu": "fp16", "cuda": "int8"}.get(device.type):
             raise ConfigError(f"precision {precision} does not run on {device.type}: use fp32 or auto")
+        if device.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = False  # float32 is to be float32 in convolution and recurrence, too
         self.device = device
-        self.precision = precision
         self.streams = streams
+        self._wanted = precision
         self._given = model.to(device).eval()
         self._step: Step
-        self._use("fp32" if precision == "auto" else precision)
+        try:
+            self._use("fp32" if precision == "auto" else precision)
+        except (RuntimeError, ImportError) as error:
+            raise ConfigError(f"precision {precision} cannot be used with this torch: {error}; use fp32") from error
         self.reset()
 
     @property
@@ -81,16 +91,22 @@ class Engine:
             chosen = torch.arange(self.streams, device=self.device) == stream
             self._state = self._state.reset(chosen)
 
-    def warm_up(self, frame: SampledFrame) -> None:
+    def warm_up(self, frames: Sequence[SampledFrame]) -> None:
         """Choose the arithmetic, and record the step: as a CUDA graph, or as a trace; streams are forgotten.
 
-        On a CPU only a single stream's step is recorded: a recording has a fixed number of streams, and a CPU had
-        better not compute those that have no new frame.
+        On a CPU only a single stream's step in float32 or int8 is recorded: a recording has a fixed number of streams,
+        and a CPU had better not compute those that have no new frame.
+
+        Args:
+            frames: at least one, of a moving sensor; what is tried is tried on all of them in turn.
         """
-        frames = dict.fromkeys(range(self.streams), frame)
-        if self.precision == "auto":
-            self._use(self._fastest(frames))
-        self.step(frames)
+        self._use(self._fastest(frames) if self._wanted == "auto" else self._wanted)
+        self._record(frames[0])
+        for frame in frames:
+            self.step(dict.fromkeys(range(self.streams), frame))
+        self.reset()
+
+    def _record(self, frame: SampledFrame) -> None:
         clip = stack([to_clip([frame])] * self.streams).to(self.device)
         try:
             if self.device.type == "cuda":
@@ -99,7 +115,6 @@ class Engine:
                 self._step = TracedStep(self._model, clip, self._state)
         except RuntimeError as error:
             _log.warning("the step could not be recorded and runs operation by operation: %s", error)
-        self.reset()
 
     def step(self, frames: Mapping[int, SampledFrame]) -> dict[int, Scores]:
         """One new frame of some streams, by stream number; the others stay as they are."""
@@ -125,30 +140,33 @@ class Engine:
         self._model = quantized(self._given) if precision == "int8" else self._given
         self._dtype = _DTYPES.get(precision)
         self._step = self._model.step
+        self.precision: Precision = precision
 
-    def _fastest(self, frames: Mapping[int, SampledFrame]) -> Precision:
-        """The arithmetic whose step is fastest here, by a tenth, with the probabilities of float32 within 0.02."""
+    def _fastest(self, frames: Sequence[SampledFrame]) -> Precision:
+        """Whose step, as deployed, is fastest here by a tenth, and gives float32's probabilities within 0.02."""
         seconds, exact = self._trial("fp32", frames)
         best: Precision = "fp32"
-        for precision in _CANDIDATES[self.device.type]:
+        for precision in _CANDIDATES.get(self.device.type, ()):
             try:
                 taken, scores = self._trial(precision, frames)
             except (RuntimeError, ImportError) as error:  # no kernels in this build
                 _log.info("%s cannot be used here: %s", precision, error)
                 continue
-            gap = max(float(np.abs(exact[task] - scores[task]).max()) for task in exact)
+            gap = float(np.max([np.abs(exact[task] - scores[task]).max() for task in exact]))  # NaN stays NaN
             if taken < 0.9 * seconds and gap < _SAME:
                 best, seconds = precision, taken
             _log.info("a step in %s takes %.1f ms, probabilities within %.4f", precision, taken * 1e3, gap)
-        _log.info("the network runs in %s, %.1f ms a step", best, seconds * 1e3)
         return best
 
-    def _trial(self, precision: Precision, frames: Mapping[int, SampledFrame]) -> tuple[float, Scores]:
-        """Seconds of a step, and the probabilities of the first stream."""
+    def _trial(self, precision: Precision, frames: Sequence[SampledFrame]) -> tuple[float, Scores]:
+        """Seconds of a step, and the first stream's probabilities after the last frame."""
         self._use(precision)
+        self._record(frames[0])
         self.reset()
-        scores = self.step(frames)[0]
-        return min(timeit.repeat(lambda: self.step(frames), number=1, repeat=_TRIALS)), scores
+        for frame in frames:
+            newest = dict.fromkeys(range(self.streams), frame)
+            scores = self.step(newest)[0]
+        return min(timeit.repeat(lambda: self.step(newest), number=1, repeat=_TRIALS)), scores
 
 
 def stack(clips: list[Clip]) -> Clip:

@@ -74,6 +74,8 @@ class Frame:
         """
         with np.errstate(over="ignore"):
             single = np.asarray(points, dtype=np.float32)
+        if single.ndim != 2 or single.shape[1] != 3:
+            raise DataError(f"points must have shape (M, 3), got {single.shape}")
         keep = finite_rows(single)
         return cls(
             stamp_ns=stamp_ns,

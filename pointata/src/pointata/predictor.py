@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pointata.cores import core_count
 from pointata.engine import Engine, Precision, Scores, choose_device
 from pointata.frame import Frame
 from pointata.model.bundle import BundleMetadata, load_bundle
@@ -18,6 +19,9 @@ from pointata.sampling import SampledFrame, sample_frame
 from pointata.stream import PredictorOptions, Stream
 
 __all__ = ["Predictor", "PredictorOptions", "PreparedFrame"]
+
+# The third is the first to see two frames before it.
+_WARM_UP_FRAMES = 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Predictor:
         if threads > 0:
             torch.set_num_threads(threads)
         # the search holds the interpreter's lock: what samples beside it must wait, so it may have that core, too
-        self._search_threads = (threads or torch.get_num_threads()) + 1
+        self._search_threads = min((threads or torch.get_num_threads()) + 1, core_count())
         self._engine = Engine(model, choose_device(device), streams, precision)
         self._streams = [Stream(metadata.window_frames, self.options) for _ in range(streams)]
         limits = metadata.sampling
@@ -105,19 +109,38 @@ class Predictor:
         return self._engine.device
 
     @property
+    def precision(self) -> Precision:
+        """Arithmetic of the network: what `warm_up` chose, where that was "auto"."""
+        return self._engine.precision
+
+    @property
     def state_kib(self) -> float:
         """What the past of one stream takes, KiB; fixed."""
         return self._engine.state_kib
 
     def warm_up(self) -> None:
         """Run made-up frames, so that the first real one does not pay for lazy initialisation; then reset."""
-        points = np.random.default_rng(0).normal(0, 1, (self._sampling.points, 3))
-        points *= 2 * max(1.0, self._sampling.min_range_m) / np.linalg.norm(points, axis=1, keepdims=True)
-        features = {name: np.zeros(len(points)) for name in self.metadata.feature_names}
-        frame = Frame.from_points(points, features=features)
-        wide = replace(self._sampling, max_range_m=0)
-        self._engine.warm_up(sample_frame(frame, wide, self.metadata.feature_names, self.device))
+        frames = [self._made_up(number) for number in range(_WARM_UP_FRAMES)]
+        self._engine.warm_up([self.prepare(frame).sampled for frame in frames])
+        for frame in frames:
+            self.step(frame)
         self.reset()
+
+    def _made_up(self, number: int) -> Frame:
+        """Points within the limits of range, seen by a sensor that moves."""
+        rng = np.random.default_rng(number)
+        nearest, farthest = self._sampling.min_range_m, self._sampling.max_range_m
+        count = 4 * self._sampling.points  # more than are sampled
+        points = rng.normal(0, 1, (count, 3))
+        reach = rng.uniform(1.1 * max(nearest, 0.5), 0.9 * farthest if farthest else 3 * nearest + 20, (count, 1))
+        pose = np.eye(4)
+        pose[0, 3] = 0.1 * number
+        return Frame.from_points(
+            points / np.linalg.norm(points, axis=1, keepdims=True) * reach,
+            stamp_ns=number * 100_000_000,
+            features={name: rng.normal(0, 1, count) for name in self.metadata.feature_names},
+            T_world_sensor=pose,
+        )
 
     def reset(self, stream: int | None = None) -> None:
         """Forget a stream, or all of them; its next frame starts a new window."""
@@ -148,12 +171,19 @@ class Predictor:
         for number, reason in breaks.items():
             if reason is not None:
                 self.reset(number)
+        if not prepared:
+            return {}
         start = time.perf_counter()
         sampled = {
             number: replace(item.sampled, stamp_s=self._streams[number].take(item.frame))
             for number, item in prepared.items()
         }
-        scores = self._engine.step(sampled)
+        try:
+            scores = self._engine.step(sampled)
+        except Exception:
+            for number in prepared:  # their windows would count a frame that the states lack
+                self.reset(number)
+            raise
         model_ms = _ms_since(start)
         return {
             number: self._conclude(item, self._streams[number], scores[number], breaks[number], model_ms)

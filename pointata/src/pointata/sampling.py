@@ -74,7 +74,7 @@ class SampledFrame:
         index: (P,) int64 into `Frame.points`, farthest points first; repeats where the frame has fewer points.
         used: (U,) int64 into `Frame.points`, all points within range.
         first: (V,) int64 into `used`, the first point of each thinning voxel.
-        voxel: (U,) int32 into `first`: whose label each of the points takes; None where there are no voxels.
+        voxel: (U,) int32 into `first`: whose label each of the points takes; None where each takes its own.
         points: (P, 3) float32, world-aligned axes, origin at the sensor, units of `scale_m`.
         neighbours: (P, k) int64 into the P points, nearest first (the point itself included).
         features: (P, F) float32.
