@@ -9,10 +9,11 @@ import torch
 
 from pointata.cuda_graph import GraphedStep
 from pointata.engine import Engine, Precision, Scores
+from pointata.restoration import restore
 from pointata.sampling import SampledFrame, sample_frame
 from realtime.machine import processor
-from realtime.measure import latency, milliseconds
-from realtime.networks import config, metadata, random_network
+from realtime.measure import latency, milliseconds, times
+from realtime.networks import ALL_HEADS, config, metadata, random_network
 from realtime.scan import scan_frames
 
 POINTS = 130_000
@@ -25,6 +26,7 @@ def measure_gpu(presets: Sequence[str], repeats: int, device: str = "cuda") -> d
     chosen = torch.device(device)
     name_of_it = torch.cuda.get_device_name() if chosen.type == "cuda" else device
     result: dict[str, Any] = {"device": f"{name_of_it} ({processor()}, torch {torch.__version__})"}
+    result["points"] = {str(count): _points(count, chosen, repeats) for count in (POINTS, 2 * POINTS)}
     for name in presets:
         frames = _sampled(name)
         reference = _scores(_engine(name, torch.device("cpu"), 1, "fp32"), frames)
@@ -41,6 +43,21 @@ def measure_gpu(presets: Sequence[str], repeats: int, device: str = "cuda") -> d
             row = {"captured": captured(engine)}
             result[name][f"{precision}_graph_x16"] = row | _latency(engine, frames, repeats)
     return result
+
+
+def _points(count: int, device: torch.device, repeats: int) -> dict[str, float]:
+    """Medians, ms: picking points and spreading labels by the host and by the device, for a cloud of that size."""
+    sampling = metadata(config("tiny")).sampling
+    frame = scan_frames(count, 1)[0]
+    sampled = sample_frame(frame, sampling)
+    scores = np.random.default_rng(0).random((sampling.points, ALL_HEADS["semantic"]), dtype=np.float32)
+    ways = {
+        "sample, host": partial(sample_frame, frame, sampling),
+        "sample, device": partial(sample_frame, frame, sampling, device=device),
+        "restore, host": partial(restore, frame, sampled, scores, 2),
+        "restore, device": partial(restore, frame, sampled, scores, 2, device),
+    }
+    return {name: float(np.median(times(way, min(repeats, 20)))) for name, way in ways.items()}
 
 
 def captured(engine: Engine) -> bool:

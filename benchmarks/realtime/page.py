@@ -147,12 +147,17 @@ def _gpu(results: Results) -> list[str]:
             f"{d['p99_ms']:.2f}", f"{d['p50_ms'] / d['streams']:.2f}",
             f"{d['max_difference_to_cpu']:.1e}" if "max_difference_to_cpu" in d else "-",
         ]
-        for name, modes in gpu.items() if name != "device"
+        for name, modes in gpu.items() if name not in ("device", "points")
         for mode, d in modes.items()
     ]  # fmt: skip
     header = ["preset", "precision", "launch", "streams", "p50 ms", "p99 ms", "p50 ms per frame",
               "largest difference of a probability to the CPU"]  # fmt: skip
-    return [f"On {gpu['device']}:", "", *table(header, rows)]
+    stages = list(next(iter(gpu["points"].values())))
+    points = [[thousands(count), *(f"{ms:.1f}" for ms in d.values())] for count, d in gpu["points"].items()]
+    return [
+        f"On {gpu['device']}:", "", *table(header, rows), "", "Before and after the network, ms:", "",
+        *table(["points", *stages], points),
+    ]  # fmt: skip
 
 
 #: By name of the section: the key of the results that it needs, and what makes its lines.
