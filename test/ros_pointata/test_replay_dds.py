@@ -298,7 +298,8 @@ def test_real_recordings_arrive_whole(listener: Listener, data_root: Path, folde
         pytest.skip(f"{data_root / folder} is absent")
     if folder.startswith("semantic"):
         pytest.importorskip("ros_pointata.msg", reason="the package's messages are not built")
-    pace = [] if folder.startswith("kitti") else ["--rate", "3"]
+    # clouds of 4 MB overtake a listener on a busy machine: half as fast as recorded
+    pace = {"kitti_raw": [], "seven_scenes": ["--rate", "0.5"]}.get(folder.split("/")[0], ["--rate", "3"])
     result = listener.play(str(data_root / folder), "--stamps", "recorded", *pace)
     assert result.returncode == 0, result.stderr
     clouds = listener.of("cloud")
