@@ -68,10 +68,8 @@ def room_table(rows: dict[str, dict[str, Any]]) -> list[str]:
 
 def sweeps_table(check: dict[str, Any]) -> list[str]:
     """SemanticKITTI's classes that occur, with their supports."""
-    figures = check["evaluate"]
-    supports, ious = figures["supports"]["semantic"], figures["per_class_iou"]["semantic"]
-    rows = [[name, f"{support:,}", f"{ious[name]:.3f}"] for name, support in supports.items() if support]
-    return table(["class", "points", "IoU"], rows)
+    rows = [[name, f"{count:,}", f"{iou:.3f}"] for name, (count, iou) in check["points_and_iou"].items()]
+    return [*table(["class", "points", "IoU"], rows), "", f"mIoU of the classes that occur: {check['miou']:.3f}."]
 
 
 def main() -> None:

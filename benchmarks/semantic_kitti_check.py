@@ -50,8 +50,11 @@ def main() -> None:
     source = str(runs / "data" / "sequences" / "08")
     pointata(["evaluate", str(bundle), source, "--json", str(report)], runs / "evaluate.txt")
     figures = json.loads(report.read_text())
-    record({"evaluate": figures, "trained_parameters": ledger["trained_parameters"], "epochs": given.epochs,
-            "training_sweeps": len(sweeps) - given.last}, "semantic_kitti_check")  # fmt: skip
+    supports = figures["supports"]["semantic"]
+    classes = {name: [count, figures["per_class_iou"][name]] for name, count in supports.items() if count}
+    record({"miou": figures["segmentation_miou"], "points_and_iou": classes, "sweeps": figures["frames"],
+            "training_sweeps": len(sweeps) - given.last, "epochs": given.epochs,
+            "trained_parameters": ledger["trained_parameters"]}, "semantic_kitti_check")  # fmt: skip
     sys.stdout.write((runs / "evaluate.txt").read_text())
 
 
