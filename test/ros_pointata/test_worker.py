@@ -31,6 +31,15 @@ def _ignore(error: Exception) -> None:
     raise AssertionError("no error was expected") from error
 
 
+def held(item: object = "at hand") -> tuple[Gate, Worker[object]]:
+    """A worker whose handler is held at an item."""
+    gate = Gate()
+    worker: Worker[object] = Worker(gate, _ignore, gate.drop)
+    worker.submit(item)
+    assert gate.entered.wait(5)
+    return gate, worker
+
+
 def test_slot_keeps_the_newest_and_counts_the_others() -> None:
     slot: LatestSlot[int] = LatestSlot()
     assert [slot.put(item) for item in (1, 2, 3)] == [False, True, True]
@@ -40,10 +49,7 @@ def test_slot_keeps_the_newest_and_counts_the_others() -> None:
 
 
 def test_a_busy_worker_drops_all_but_the_newest() -> None:
-    gate = Gate()
-    worker = Worker(gate, _ignore, gate.drop)
-    worker.submit(0)
-    assert gate.entered.wait(5)
+    gate, worker = held(0)
     for item in range(1, 10):
         worker.submit(item)
     gate.open.set()
@@ -56,10 +62,7 @@ def test_a_busy_worker_drops_all_but_the_newest() -> None:
 
 
 def test_wait_taken_lasts_as_long_as_an_item_waits() -> None:
-    gate = Gate()
-    worker = Worker(gate, _ignore, gate.drop)
-    worker.submit("at hand")
-    assert gate.entered.wait(5)
+    gate, worker = held()
     worker.wait_taken()  # nothing waits: returns although the handler is busy
     worker.submit("waiting")
     waiter = threading.Thread(target=worker.wait_taken, daemon=True)
@@ -73,10 +76,7 @@ def test_wait_taken_lasts_as_long_as_an_item_waits() -> None:
 
 
 def test_a_dropped_item_is_no_longer_waited_for() -> None:
-    gate = Gate()
-    worker = Worker(gate, _ignore, gate.drop)
-    worker.submit("at hand")
-    assert gate.entered.wait(5)
+    gate, worker = held()
     worker.submit("waiting")
     waiter = threading.Thread(target=worker.wait_taken, daemon=True)
     waiter.start()
@@ -89,10 +89,7 @@ def test_a_dropped_item_is_no_longer_waited_for() -> None:
 
 
 def test_drain_counts_the_waiting_item_and_waits_for_the_one_at_hand() -> None:
-    gate = Gate()
-    worker = Worker(gate, _ignore, gate.drop)
-    worker.submit("at hand")
-    assert gate.entered.wait(5)
+    gate, worker = held()
     worker.submit("waiting")
     threading.Timer(0.05, gate.open.set).start()
     worker.drain()
@@ -102,10 +99,7 @@ def test_drain_counts_the_waiting_item_and_waits_for_the_one_at_hand() -> None:
 
 
 def test_items_that_stop_clears_or_that_come_later_are_counted() -> None:
-    gate = Gate()
-    worker = Worker(gate, _ignore, gate.drop)
-    worker.submit("at hand")
-    assert gate.entered.wait(5)
+    gate, worker = held()
     worker.submit("waiting")
     threading.Timer(0.05, gate.open.set).start()
     assert worker.stop(5)

@@ -3,7 +3,8 @@
 import logging
 import timeit
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, get_args
+from dataclasses import fields
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -102,8 +103,6 @@ class Engine:
         """
         self._use(self._fastest(frames) if self._wanted == "auto" else self._wanted)
         self._record(frames[0])
-        for frame in frames:
-            self.step(dict.fromkeys(range(self.streams), frame))
         self.reset()
 
     def _record(self, frame: SampledFrame) -> None:
@@ -178,10 +177,5 @@ def stack(clips: list[Clip]) -> Clip:
         present = [tensor for tensor in tensors if tensor is not None]
         return torch.cat(present) if present else None
 
-    return Clip(
-        points=torch.cat([clip.points for clip in clips]),
-        origins=torch.cat([clip.origins for clip in clips]),
-        stamps=torch.cat([clip.stamps for clip in clips]),
-        neighbours=join([clip.neighbours for clip in clips]),
-        features=join([clip.features for clip in clips]),
-    )
+    joined: dict[str, Any] = {f.name: join([getattr(clip, f.name) for clip in clips]) for f in fields(Clip)}
+    return Clip(**joined)

@@ -120,10 +120,10 @@ class Predictor:
 
     def warm_up(self) -> None:
         """Run made-up frames, so that the first real one does not pay for lazy initialisation; then reset."""
-        frames = [self._made_up(number) for number in range(_WARM_UP_FRAMES)]
-        self._engine.warm_up([self.prepare(frame).sampled for frame in frames])
-        for frame in frames:
-            self.step(frame)
+        prepared = [self.prepare(self._made_up(number)) for number in range(_WARM_UP_FRAMES)]
+        self._engine.warm_up([item.sampled for item in prepared])
+        for item in prepared:
+            self.answer(item)
         self.reset()
 
     def _made_up(self, number: int) -> Frame:

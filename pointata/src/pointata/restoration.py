@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.frame import Frame
-from pointata.geometry.neighbours import cpu_nearest, interpolate, inverse_distance_weights
+from pointata.geometry.neighbours import best_class, cpu_nearest
 from pointata.geometry.on_device import spread_on_device
 from pointata.prediction import SemanticResult
 from pointata.sampling import SampledFrame
@@ -33,7 +33,8 @@ def restore(
     if device is not None and device.type == "cuda":
         label, score = spread_on_device(queries, support, scores, device)
     else:
-        label, score = _spread(queries, support, scores, jobs)
+        nearest = (torch.from_numpy(found) for found in cpu_nearest(queries, support, 3, jobs=jobs))
+        label, score = best_class(torch.from_numpy(scores), *nearest)
     if sampled.voxel is not None:
         label, score = label[sampled.voxel], score[sampled.voxel]
     if len(sampled.used) == len(frame.points):
@@ -42,13 +43,3 @@ def restore(
     values = np.zeros(len(frame.points), dtype=np.float32)
     labels[sampled.used], values[sampled.used] = label, score
     return SemanticResult(labels, values)
-
-
-def _spread(
-    queries: NDArray[np.float32], support: NDArray[np.float32], scores: NDArray[np.float32], jobs: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """(Q,) labels and probabilities of points (Q, 3), from the scores (P, C) of samples (P, 3)."""
-    distance, index = cpu_nearest(queries, support, 3, jobs=jobs)
-    weight = inverse_distance_weights(torch.from_numpy(distance))
-    score, label = interpolate(torch.from_numpy(scores), torch.from_numpy(index), weight).max(dim=1)
-    return label.numpy().astype(np.uint8), score.numpy()

@@ -61,6 +61,12 @@ def inverse_distance_weights(distance: Tensor) -> Tensor:
     return weight / weight.sum(dim=-1, keepdim=True)
 
 
+def best_class(scores: Tensor, distance: Tensor, index: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """(Q,) class and (Q,) probability: scores (S, C), C <= 255, of the nearest points (Q, k), weighted by distance."""
+    best = interpolate(scores, index, inverse_distance_weights(distance)).max(dim=1)
+    return best.indices.to(torch.uint8).cpu().numpy(), best.values.cpu().numpy()
+
+
 def cpu_nearest(
     query: NDArray[np.float32], support: NDArray[np.float32], k: int, jobs: int = 1
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

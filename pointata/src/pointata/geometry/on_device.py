@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pointata.geometry.neighbours import gather, inverse_distance_weights
+from pointata.geometry.neighbours import best_class
 
 #: Farthest points are searched among at most so many candidates: what one multiprocessor of a GPU holds.
 MOST_CANDIDATES = 16384
@@ -159,9 +159,7 @@ def spread_on_device(
     """
     with torch.inference_mode():
         distance, index = nearest_on_device(upload(query, device), upload(support, device), 3)
-        weight = inverse_distance_weights(distance).unsqueeze(-1)  # (Q, 3, 1)
-        best = (weight * gather(upload(scores, device), index)).sum(dim=1).max(dim=1)
-        return best.indices.to(torch.uint8).cpu().numpy(), best.values.cpu().numpy()
+        return best_class(upload(scores, device), distance, index)
 
 
 @cache
