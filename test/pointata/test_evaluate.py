@@ -1,7 +1,7 @@
 """Offline evaluation: scripted predictions against counts made by hand, and the command on a small bundle."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,14 +10,19 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from own_folder import write_clip, write_folder
 
 from pointata import UNLABELLED, DataError, Frame, LabelledFrame
 from pointata.classes import ClassInfo, class_list
 from pointata.cli import main
 from pointata.data.recording import Recording
 from pointata.evaluation.offline import evaluate
+from pointata.model.bundle import BundleMetadata, save_bundle
+from pointata.model.config import preset
+from pointata.model.pointata import PointATA
 from pointata.prediction import ActionResult, ActionSegment, Prediction, SemanticResult
 from pointata.predictor import Predictor, PredictorOptions
+from pointata.sampling import SamplingConfig
 
 ACTIONS = class_list(("walk", (1, 0, 0)), ("sit", (0, 1, 0)))
 THINGS = class_list(("floor", (9, 0, 0)), ("person", (0, 9, 0)), ("wall", (0, 0, 9)))
@@ -128,22 +133,31 @@ def test_a_recording_without_point_classes_scores_only_its_actions() -> None:
     assert figures == {"action_accuracy": 1.0, "segments_accuracy": 1.0}
 
 
+def small_bundle(folder: Path, heads: dict[str, tuple[ClassInfo, ...]], features: tuple[str, ...] = ()) -> Path:
+    torch.manual_seed(0)
+    sizes = {task: len(classes) for task, classes in heads.items()}
+    network = preset("tiny", groups=16, group_size=8, window=5, heads=sizes, features=features)
+    sampling = SamplingConfig(points=128, scale_m=2.0)
+    metadata = BundleMetadata("small", network, sampling, heads, 0.1, "small_backbone")
+    return save_bundle(folder, PointATA(network), metadata)
+
+
+@pytest.mark.parametrize("write", [write_folder, write_clip])
+def test_the_channels_that_a_bundle_takes_are_read_from_files(tmp_path: Path, write: Callable[[Path], Any]) -> None:
+    source = tmp_path / ("wave.npz" if write is write_clip else "wave")
+    write(source)
+    bundle, figures = small_bundle(tmp_path, {"action": ACTIONS}, ("intensity",)), tmp_path / "figures.json"
+    assert main(["evaluate", str(bundle), str(source), "--device", "cpu", "--json", str(figures)]) == 0
+    report = json.loads(figures.read_text())
+    assert (report["frames"], report["rejected"]) == (5, [])
+
+
 def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("open3d", reason="the simulator casts its rays with open3d (pip install open3d)")
     from pointata.data.simulator import ACTIONS as ROOM_ACTIONS
     from pointata.data.simulator import ROOM_CLASSES
-    from pointata.model.bundle import BundleMetadata, save_bundle
-    from pointata.model.config import preset
-    from pointata.model.pointata import PointATA
-    from pointata.sampling import SamplingConfig
 
-    torch.manual_seed(0)
-    heads = {"action": ROOM_ACTIONS, "segments": ROOM_ACTIONS, "semantic": ROOM_CLASSES}
-    sizes = {task: len(classes) for task, classes in heads.items()}
-    network = preset("tiny", groups=16, group_size=8, window=5, heads=sizes)
-    sampling = SamplingConfig(points=128, scale_m=2.0)
-    metadata = BundleMetadata("small", network, sampling, heads, 0.1, "small_backbone")
-    bundle = save_bundle(tmp_path, PointATA(network), metadata)
+    bundle = small_bundle(tmp_path, {"action": ROOM_ACTIONS, "segments": ROOM_ACTIONS, "semantic": ROOM_CLASSES})
     figures = tmp_path / "out" / "figures.json"
     source = "sim:room?seed=0&split=test&frames=6"
     assert main(["evaluate", str(bundle), source, "--device", "cpu", "--threads", "1", "--json", str(figures)]) == 0

@@ -25,8 +25,8 @@ def run(arguments: Sequence[str]) -> None:
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--state-score", action="store_true", help="write the figures into the bundle (a path)")
     given = parser.parse_args(arguments)
-    recordings = [open_recording(source) for source in given.sources]
     predictor = Predictor.load(given.model, backbone=given.backbone, device=given.device, threads=given.threads)
+    recordings = [open_recording(source, predictor.metadata.network.features) for source in given.sources]
     console = Console()
     with console.status("evaluating") as status:
         score = evaluate(predictor, recordings, lambda name, frames: status.update(f"{name}: {frames} frames done"))
