@@ -8,7 +8,7 @@ from torch import nn
 from pointata.model.pointata import PointATA
 
 # What makes most of a step: attention and MLPs of the blocks, the wide layers of the tokenizer and the point head.
-_WIDE = ("qkv", "proj", "mlp.0", "mlp.2", "point_net.first_out", "point_net.second_out")
+_WIDE = ("qkv", "proj", "mlp.0", "mlp.2", "point_net.second_out")
 
 
 def quantized(model: PointATA) -> PointATA:

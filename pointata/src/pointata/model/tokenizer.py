@@ -74,16 +74,18 @@ class MiniPointNet(nn.Module):
         first = self.first_in(patches)  # (..., K, h0)
         if extra is not None:
             first = first + extra
-        points = self.first_out(F.relu(self.first_norm(first), inplace=True))  # (..., K, h1)
-        whole = points.amax(dim=-2, keepdim=True)  # (..., 1, h1)
-        # Linear(concat(whole, points)), the part of `whole` computed once a group instead of once a point; a frozen
-        # norm is part of the weights, and all constants join the part of `whole`
+        hidden = F.relu(self.first_norm(first), inplace=True)
+        whole = self.first_out(hidden).amax(dim=-2, keepdim=True)  # (..., 1, h1)
+        # Linear(concat(whole, first_out(hidden))): the part of `whole` once a group instead of once a point, and
+        # without a nonlinearity between them the two layers on `hidden` are one; a frozen norm is part of the weights
         on_whole, on_points = self.second_in.weight.chunk(2, dim=1)
         bias: Tensor = self.second_in.bias
         if not self.second_norm.training:
             scale, shift = self.second_norm.scale_and_shift()
             on_whole, on_points, bias = on_whole * scale[:, None], on_points * scale[:, None], bias * scale + shift
-        second = F.linear(points, on_points) + F.linear(whole, on_whole, bias)  # (..., K, h2)
+        bias = bias + on_points @ self.first_out.bias
+        second = F.linear(hidden, on_points @ self.first_out.weight)  # (..., K, h2)
+        second.add_(F.linear(whole, on_whole, bias))
         if self.second_norm.training:
             second = self.second_norm(second)
         tokens: Tensor = self.second_out(F.relu(second, inplace=True)).amax(dim=-2)
