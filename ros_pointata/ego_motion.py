@@ -1,4 +1,4 @@
-"""Poses over time: a buffer that interpolates, and that says so when it cannot. Imports no ROS."""
+"""Poses as they arrive: a buffer that interpolates, and that says so when it cannot. Imports no ROS."""
 
 import threading
 from bisect import bisect_left
@@ -7,47 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
-from pointata.errors import DataError
+from pointata.geometry.pose import Pose, interpolate
+from pointata.geometry.rigid import rigid
 
 #: Poses older than this, against the newest, are forgotten; a step back in time by more than JUMP_NS forgets all.
 KEEP_NS = 10_000_000_000
 JUMP_NS = 1_000_000_000
 #: Between neighbours further apart an interpolated pose is doubtful.
 GAP_NS = 200_000_000
-
-
-@dataclass(frozen=True)
-class Pose:
-    """A rigid pose: translation (3,) float64 in metres, unit quaternion (4,) float64 in the order x, y, z, w."""
-
-    translation: NDArray[np.float64]
-    quaternion: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, translation: Sequence[float], quaternion: Sequence[float]) -> "Pose":
-        """Normalise and check.
-
-        Raises:
-            DataError: not finite, or a quaternion without a direction.
-        """
-        t, q = (np.asarray(translation, dtype=np.float64), np.asarray(quaternion, dtype=np.float64))
-        norm = float(np.linalg.norm(q))
-        if not (np.isfinite(t).all() and np.isfinite(norm) and norm > 1e-6):
-            raise DataError(f"pose with translation {t.tolist()} and quaternion {q.tolist()} is not a rigid transform")
-        return cls(t, q / norm)
-
-    def matrix(self) -> NDArray[np.float64]:
-        """(4, 4) float64 homogeneous transform."""
-        x, y, z, w = self.quaternion
-        result = np.eye(4)
-        result[:3, :3] = [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-        result[:3, 3] = self.translation
-        return result
 
 
 @dataclass(frozen=True)
@@ -65,38 +34,9 @@ class PoseEstimate:
     warning: str = ""
 
 
-def slerp(a: NDArray[np.float64], b: NDArray[np.float64], fraction: float) -> NDArray[np.float64]:
-    """Spherical interpolation of unit quaternions (4,) along the shorter arc (Shoemake 1985); a at 0, b at 1."""
-    cosine = float(a @ b)
-    if cosine < 0:
-        b, cosine = -b, -cosine
-    if cosine > 1 - 1e-9:  # nearly parallel: the arc is a chord
-        mixed = a + fraction * (b - a)
-    else:
-        angle = np.arccos(cosine)
-        mixed = (np.sin((1 - fraction) * angle) * a + np.sin(fraction * angle) * b) / np.sin(angle)
-    result: NDArray[np.float64] = mixed / np.linalg.norm(mixed)
-    return result
-
-
-def interpolate(a: Pose, b: Pose, fraction: float) -> Pose:
-    """Pose between a (fraction 0) and b (fraction 1): translation linear, rotation by `slerp`."""
-    translation = a.translation + fraction * (b.translation - a.translation)
-    return Pose(translation, slerp(a.quaternion, b.quaternion, fraction))
-
-
 def mounting_matrix(xyz_rpy: Sequence[float]) -> NDArray[np.float64]:
     """(4, 4) transform of x y z (m) and roll pitch yaw (rad) about the fixed axes x, y, z, as in URDF and REP-103."""
-    x, y, z, roll, pitch, yaw = xyz_rpy
-    (cr, cp, cy), (sr, sp, sy) = np.cos([roll, pitch, yaw]), np.sin([roll, pitch, yaw])
-    return np.array(
-        [
-            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr, x],
-            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr, y],
-            [-sp, cp * sr, cp * cr, z],
-            [0, 0, 0, 1],
-        ]
-    )
+    return rigid(Rotation.from_euler("xyz", xyz_rpy[3:]).as_matrix(), np.asarray(xyz_rpy[:3], dtype=np.float64))
 
 
 class PoseBuffer:

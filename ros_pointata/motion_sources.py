@@ -10,8 +10,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
 from pointata.errors import ConfigError, DataError
+from pointata.geometry.pose import Pose
 from ros_pointata.cloud import stamp_to_ns
-from ros_pointata.ego_motion import Pose, PoseBuffer, PoseEstimate, mounting_matrix
+from ros_pointata.ego_motion import PoseBuffer, PoseEstimate, mounting_matrix
 from ros_pointata.parameters import Motion
 
 

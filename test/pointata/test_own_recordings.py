@@ -11,8 +11,8 @@ from own_folder import MANIFEST, PERIOD_NS, arrays, edit, frames_of, write_clip,
 
 from pointata import DataError
 from pointata.classes import ClassInfo
-from pointata.data.files import rigid
 from pointata.data.own_recordings import own_recordings
+from pointata.geometry.rigid import rigid
 
 T_WORLD_SENSOR = rigid(np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), np.array([1.0, 2.0, 3.0]))
 

@@ -19,7 +19,7 @@ from pointata.pretraining.catalogue import MAKERS, make_shape
 from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.command import classify, pretrain
 from pointata.pretraining.decoder import Decoder, chamfer
-from pointata.pretraining.masked import Density, MaskedAutoencoder, random_mask, rate_factor, thinned
+from pointata.pretraining.masked import Density, MaskedAutoencoder, random_mask, thinned
 from pointata.pretraining.shape_data import ShapeAugmentation, ShapeData, ShapeDraws
 from pointata.pretraining.shapes import ShapeSet, load_shapes
 from pointata.sampling import SamplingConfig
@@ -135,15 +135,6 @@ def test_training_beats_guessing_the_centre() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert np.mean(losses[-10:]) < 0.9  # the centre alone costs 1 on average, see above
-
-
-def test_the_rate_rises_and_falls() -> None:
-    rates = [rate_factor(step, 110, 10) for step in range(111)]
-    np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10)
-    np.testing.assert_allclose(rates[10], 1)
-    np.testing.assert_allclose(rates[60], 0.5)
-    np.testing.assert_allclose(rates[110], 0, atol=1e-12)
-    assert rate_factor(0, 5, 0) == 1
 
 
 def test_an_augmented_shape_stays_upright_and_similar() -> None:

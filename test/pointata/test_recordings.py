@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pointata import UNLABELLED, DataError
-from pointata.data.files import require, rigid, strictly_increasing
+from pointata.data.files import require, strictly_increasing
 from pointata.data.recording import open_recording
 from pointata.data.semantic_kitti import CLASSES
+from pointata.geometry.rigid import rigid
 
 Corrupt = Callable[[Path], object]
 

@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from pointata import DataError
 from pointata.data.bag import BagRecording
-from pointata.data.files import rigid
 from pointata.data.pose_track import PoseTrack, fixed_transform
 from pointata.data.recording import open_recording
+from pointata.geometry.rigid import rigid
 
 typesys = pytest.importorskip("rosbags.typesys", reason="rosbags is not installed (pip install 'pointata[recordings]')")
 rosbag2 = pytest.importorskip("rosbags.rosbag2")
@@ -263,7 +263,7 @@ def test_pose_track_holds_at_its_ends_and_sorts() -> None:
     assert [T[0, 3] for T in found if T is not None] == [1, 1, 1.5, 2, 2]
     assert track.gap_s(400) == pytest.approx(2e-7)
     assert track.pose(400) is None
-    with pytest.raises(DataError, match="no rotation"):
+    with pytest.raises(DataError, match="not a rigid transform"):
         PoseTrack([0], [[0, 0, 0]], [[0, 0, 0, 0]])
 
 

@@ -1,11 +1,21 @@
 """From scores per frame to what is reported: hysteresis over actions, runs of equal frames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointata.prediction import ActionSegment
+
+
+def action_voters(heads: Mapping[str, Any]) -> tuple[str, ...]:
+    """Tasks whose mean probabilities are the window's action: "action", and "segments" where it has the same classes.
+
+    Args:
+        heads: classes by task; "action" is one of them.
+    """
+    return ("action", "segments") if heads["action"] == heads.get("segments") else ("action",)
 
 
 class Hysteresis:

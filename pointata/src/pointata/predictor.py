@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from pointata.cores import core_count
+from pointata.decision import action_voters
 from pointata.engine import Engine, Precision, Scores, choose_device
 from pointata.frame import Frame
 from pointata.model.bundle import BundleMetadata, load_bundle
@@ -211,20 +212,18 @@ class Predictor:
             stamp_ns=item.frame.stamp_ns,
             window_start_ns=stream.window_start_ns,
             frame_count=stream.frame_count,
-            action=stream.decide(self._opinion(scores)) if "action" in scores else None,
+            action=stream.decide(self._of_action(scores)) if "action" in scores else None,
             segments=stream.segment(scores["segments"]) if "segments" in scores else None,
             semantic=semantic,
             timings_ms=timings,
             reset_reason=reason,
         )
 
-    def _opinion(self, scores: Scores) -> NDArray[np.float32]:
-        """Action scores of the window; where a segments head has the same classes, their mean with its scores."""
-        heads = self.metadata.heads
-        if heads["action"] == heads.get("segments"):
-            mean: NDArray[np.float32] = np.mean([scores["action"], scores["segments"]], axis=0, dtype=np.float32)
-            return mean
-        return scores["action"]
+    def _of_action(self, scores: Scores) -> NDArray[np.float32]:
+        """(C,) probabilities of the window's action."""
+        voters = [scores[task] for task in action_voters(self.metadata.heads)]
+        mean: NDArray[np.float32] = np.mean(voters, axis=0, dtype=np.float32)
+        return mean
 
 
 def _ms_since(start: float) -> float:

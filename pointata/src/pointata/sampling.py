@@ -106,8 +106,12 @@ def in_range(points: NDArray[np.float32], min_range_m: float, max_range_m: float
     return np.flatnonzero((squared >= min_range_m**2) & (squared <= upper))
 
 
-def select_features(frame: Frame, names: Sequence[str]) -> NDArray[np.float32]:
-    """(N, F) features of a frame in the order of `names`, 0 where not finite; a missing one is a DataError."""
+def select_features(frame: Frame, names: Sequence[str], index: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(P, F) features of the points `index` (P,) in the order of `names`, 0 where not finite.
+
+    Raises:
+        DataError: a feature is missing.
+    """
     missing = [name for name in names if name not in frame.features]
     if missing:
         raise DataError(
@@ -115,9 +119,10 @@ def select_features(frame: Frame, names: Sequence[str]) -> NDArray[np.float32]:
             f"{', '.join(frame.features) or 'x, y, z'}: choose a bundle trained without them, or publish them"
         )
     if not names:
-        return np.zeros((len(frame.points), 0), dtype=np.float32)
+        return np.zeros((len(index), 0), dtype=np.float32)
+    chosen = np.stack([frame.features[name][index] for name in names], axis=1)
     # a NaN in one channel of one point must not spread through the state of the whole stream
-    return np.nan_to_num(np.stack([frame.features[name] for name in names], axis=1), nan=0.0, posinf=0.0, neginf=0.0)
+    return np.nan_to_num(chosen, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def sample_frame(
@@ -140,7 +145,6 @@ def sample_frame(
             f"frame at {frame.stamp_ns} ns has no finite point within range "
             f"({config.min_range_m} to {config.max_range_m or 'any'} m) among its {frame.source_count} points"
         )
-    channels = select_features(frame, features)
     candidates = frame.points if len(used) == len(frame.points) else np.take(frame.points, used, axis=0)
     voxel: NDArray[np.int32] | None
     if device is not None and device.type == "cuda":
@@ -161,7 +165,7 @@ def sample_frame(
         neighbours=cpu_nearest(points, points, config.point_neighbours)[1]
         if config.point_neighbours
         else np.zeros((len(points), 0), dtype=np.int64),
-        features=channels[index],
+        features=select_features(frame, features, index),
         origin=frame.T_world_sensor[:3, 3] / config.scale_m,
         stamp_s=frame.stamp_ns * 1e-9,
     )

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from pointata.data.files import require
 from pointata.data.pointcloud2 import decode_cloud, decode_field, has_field, stamp_to_ns
-from pointata.data.pose_track import PoseTrack, fixed_transform, pose_matrix
+from pointata.data.pose_track import PoseTrack, fixed_transform
 from pointata.data.recording import Recording
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
+from pointata.geometry.pose import Pose
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 ODOMETRY = "nav_msgs/msg/Odometry"
@@ -203,7 +204,7 @@ class BagRecording(Recording):
         for _, message in self._messages(reader, "/tf_static", TRANSFORMS):
             for entry in message.transforms:
                 t, q = entry.transform.translation, entry.transform.rotation
-                T_parent_child = pose_matrix((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+                T_parent_child = Pose.of((t.x, t.y, t.z), (q.x, q.y, q.z, q.w)).matrix()
                 edges[str(entry.child_frame_id)] = (str(entry.header.frame_id), T_parent_child)
         return edges
 

@@ -61,14 +61,6 @@ def read_calibration(path: Path) -> dict[str, NDArray[np.float64]]:
     return result
 
 
-def rigid(rotation: NDArray[np.float64], translation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(4, 4) transform of a (3, 3) rotation and a (3,) translation."""
-    transform = np.eye(4)
-    transform[:3, :3] = rotation
-    transform[:3, 3] = translation
-    return transform
-
-
 def strictly_increasing(stamps_ns: NDArray[np.int64]) -> NDArray[np.int64]:
     """Recorded stamps with every one that does not follow its predecessor moved to 1 ns after it."""
     steps = np.arange(len(stamps_ns))

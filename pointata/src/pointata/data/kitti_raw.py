@@ -14,7 +14,6 @@ from pointata.data.files import (
     read_calibration,
     read_matrix,
     read_velodyne,
-    rigid,
     strictly_increasing,
 )
 from pointata.data.recording import IndexedRecording
@@ -22,6 +21,7 @@ from pointata.data.set_files import data_folder
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
+from pointata.geometry.rigid import rigid
 
 EARTH_RADIUS_M = 6_378_137.0
 

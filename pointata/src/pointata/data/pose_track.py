@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation, Slerp
 
-from pointata.data.files import rigid
 from pointata.errors import DataError
+from pointata.geometry.pose import Pose, interpolate
 
 
 class PoseTrack:
@@ -32,8 +31,7 @@ class PoseTrack:
             max_gap_s: how far from the nearest pose a time may lie, seconds.
         """
         self._stamps_ns, order = np.unique(np.array(stamps_ns, dtype=np.int64), return_index=True)
-        self._positions = np.array(positions, dtype=np.float64)[order]
-        self._rotations = _rotations(np.array(quaternions, dtype=np.float64)[order])
+        self._poses = [Pose.of(positions[index], quaternions[index]) for index in order]
         self._max_gap_s = max_gap_s
 
     def gap_s(self, stamp_ns: int) -> float:
@@ -44,25 +42,12 @@ class PoseTrack:
         """(4, 4) pose at a time; None where the nearest pose is more than max_gap_s away."""
         if self.gap_s(stamp_ns) > self._max_gap_s:
             return None
-        since_first = self._stamps_ns - self._stamps_ns[0]
-        at = float(np.clip(stamp_ns - self._stamps_ns[0], 0, since_first[-1]))
-        position = np.array([np.interp(at, since_first, self._positions[:, axis]) for axis in range(3)])
-        if len(since_first) == 1:
-            return rigid(self._rotations[0].as_matrix(), position)
-        return rigid(Slerp(since_first, self._rotations)([at])[0].as_matrix(), position)
-
-
-def pose_matrix(position: Sequence[float], quaternion: Sequence[float]) -> NDArray[np.float64]:
-    """(4, 4) transform of a position (3,) in metres and a quaternion x, y, z, w that is not zero."""
-    rotation = _rotations(np.array([quaternion], dtype=np.float64))[0].as_matrix()
-    return rigid(rotation, np.array(position, dtype=np.float64))
-
-
-def _rotations(quaternions: NDArray[np.float64]) -> Rotation:
-    try:
-        return Rotation.from_quat(quaternions)
-    except ValueError as error:
-        raise DataError(f"the recording holds an orientation that is no rotation ({error})") from error
+        right = int(np.searchsorted(self._stamps_ns, stamp_ns))
+        if right in (0, len(self._poses)):
+            return self._poses[max(0, right - 1)].matrix()
+        start, end = self._stamps_ns[right - 1 : right + 1]
+        fraction = float((stamp_ns - start) / (end - start))
+        return interpolate(self._poses[right - 1], self._poses[right], fraction).matrix()
 
 
 def fixed_transform(

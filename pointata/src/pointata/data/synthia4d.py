@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED, class_list
-from pointata.data.files import rigid
 from pointata.data.set_files import data_folder
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
+from pointata.geometry.rigid import rigid
 
 #: The classes of the published comparisons, in their order.
 CLASSES = class_list(

@@ -4,6 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def rigid(rotation: NDArray[np.float64], translation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(4, 4) transform of a (3, 3) rotation and a (3,) translation."""
+    transform = np.eye(4)
+    transform[:3, :3] = rotation
+    transform[:3, 3] = translation
+    return transform
+
+
 def is_rigid(transform: NDArray[np.float64], tolerance: float = 1e-3) -> bool:
     """True for a finite (4, 4) matrix with an orthonormal right-handed rotation and last row 0 0 0 1."""
     rotation = transform[:3, :3]

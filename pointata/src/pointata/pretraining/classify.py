@@ -14,9 +14,10 @@ from pointata.errors import ConfigError, DataError
 from pointata.model.backbone import Backbone
 from pointata.model.config import BackboneConfig
 from pointata.model.tokenizer import group
-from pointata.pretraining.masked import DENSITIES, Density, rate_factor
+from pointata.pretraining.masked import DENSITIES, Density
 from pointata.pretraining.shape_data import ShapeAugmentation
 from pointata.pretraining.shapes import ShapeSet
+from pointata.schedule import warm_up_then_cosine
 
 _log = logging.getLogger(__name__)
 
@@ -96,9 +97,7 @@ def train_classifier(
     trained = [p for p in model.parameters() if p.requires_grad]
     rate = settings.probe_learning_rate if start == "linear_probe" else settings.learning_rate
     optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: rate_factor(step, settings.steps, settings.steps // 20)
-    )
+    schedule = warm_up_then_cosine(optimizer, settings.steps // 20, settings.steps)
     augmentation = ShapeAugmentation(scale=(0.8, 1.2), shift=0.1)
     for step in range(1, settings.steps + 1):
         chosen = known[rng.integers(len(known), size=settings.batch)]

@@ -1,9 +1,6 @@
 """Masked autoencoding (Point-MAE's objective): the backbone sees 40 % of a frame's groups and tells the rest."""
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from pointata.model.bundle import save_backbone
 from pointata.model.config import preset
 from pointata.model.tokenizer import group
 from pointata.pretraining.decoder import Decoder, chamfer
+from pointata.schedule import stepwise
 
 
 @dataclass(frozen=True)
@@ -204,11 +202,7 @@ class Pretrain(lightning.LightningModule):
             ],
             lr=self.settings.learning_rate,
         )
-        rate: Callable[[int], float] = partial(
-            rate_factor, steps=self._steps(), warmup=round(self.settings.warmup_share * self._steps())
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return stepwise(optimizer, round(self.settings.warmup_share * self._steps()), self._steps())
 
     def save(self, folder: Path) -> Path:
         """Write the backbone bundle into a folder."""
@@ -223,10 +217,3 @@ class Pretrain(lightning.LightningModule):
         if loss is not None:
             training["validation_loss"] = round(float(loss), 4)
         return save_backbone(folder, self.settings.name, self.autoencoder.backbone, training)
-
-
-def rate_factor(step: int, steps: int, warmup: int) -> float:
-    """Share of the peak rate at a step: rises linearly to 1 over `warmup` steps, then falls by a cosine to 0."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))

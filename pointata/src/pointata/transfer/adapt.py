@@ -12,6 +12,7 @@ from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from pointata.classes import UNLABELLED
+from pointata.decision import action_voters
 from pointata.errors import ConfigError
 from pointata.model.bundle import BundleMetadata, save_bundle
 from pointata.model.config import NetworkConfig, preset
@@ -25,11 +26,11 @@ from pointata.model.trainable import (
     parameter_counts,
     set_trainable,
 )
+from pointata.schedule import stepwise
 from pointata.transfer.aligned import load_aligned
 from pointata.transfer.clips import ClipBatch
 from pointata.transfer.losses import attention_loss, class_weights, frames_loss
 from pointata.transfer.network import on_backbone
-from pointata.transfer.schedule import warm_up_then_cosine
 from pointata.transfer.vote import VideoVoteAccuracy
 
 
@@ -125,7 +126,7 @@ class Adapt(lightning.LightningModule):
             }
         )
         if "action" in config.heads:
-            self.opinion_accuracy = MulticlassAccuracy(config.heads["action"], average="micro", ignore_index=-1)
+            self.action_accuracy = MulticlassAccuracy(config.heads["action"], average="micro", ignore_index=-1)
             self.vote_accuracy = VideoVoteAccuracy(len(data.validation_videos), config.heads["action"])
             self.confusion = MulticlassConfusionMatrix(config.heads["action"], ignore_index=-1)
         if "semantic" in config.heads:
@@ -224,11 +225,11 @@ class Adapt(lightning.LightningModule):
             accuracy(logits[task][:, -1], newest)
             self.log(f"val/{task}_accuracy", cast(Metric, accuracy))
         if "action" in logits:
-            opinion = self._opinion(logits)
-            self.opinion_accuracy(opinion, newest)
-            self.vote_accuracy.update(batch.videos, opinion, newest)
-            self.confusion.update(opinion, newest)
-            self.log("val/accuracy", self.opinion_accuracy, prog_bar=True)
+            of_action = self._of_action(logits)
+            self.action_accuracy(of_action, newest)
+            self.vote_accuracy.update(batch.videos, of_action, newest)
+            self.confusion.update(of_action, newest)
+            self.log("val/accuracy", self.action_accuracy, prog_bar=True)
         if "semantic" in logits:
             dense = logits["semantic"].shape[1]
             self.miou(logits["semantic"].flatten(0, 2), batch.labels[:, -dense:].flatten())
@@ -243,12 +244,10 @@ class Adapt(lightning.LightningModule):
             self.vote_accuracy.reset()
             self.confusion.reset()
 
-    def _opinion(self, logits: dict[str, Tensor]) -> Tensor:
-        """(B, C) scores of the newest frame's action, as `Predictor` reports them."""
-        heads = self.trainer.datamodule.heads  # type: ignore[attr-defined]
-        same = heads["action"] == heads.get("segments")
-        tasks = ("action", "segments") if same else ("action",)
-        return torch.stack([logits[task][:, -1].softmax(-1) for task in tasks]).mean(dim=0)
+    def _of_action(self, logits: dict[str, Tensor]) -> Tensor:
+        """(B, C) probabilities of the newest frame's action, as `Predictor` reports them."""
+        voters = action_voters(self.trainer.datamodule.heads)  # type: ignore[attr-defined]
+        return torch.stack([logits[task][:, -1].softmax(-1) for task in voters]).mean(dim=0)
 
     def configure_optimizers(self) -> Any:
         """AdamW with linear warm-up and cosine decay; no decay on vectors."""
@@ -268,7 +267,7 @@ class Adapt(lightning.LightningModule):
                 for (embedder, matrix), parameters in groups.items()
             ]
         )
-        return warm_up_then_cosine(optimizer, p.warmup_steps, int(self.trainer.estimated_stepping_batches))
+        return stepwise(optimizer, p.warmup_steps, int(self.trainer.estimated_stepping_batches))
 
     def _metadata(self, config: NetworkConfig, data: Any, **training: Any) -> BundleMetadata:
         p = self.settings

@@ -69,6 +69,11 @@ class FixedClips(Dataset[ClipBatch]):
     def __len__(self) -> int:
         return len(self._places)
 
+    def newest_action(self, item: int) -> int:
+        """Action of a clip's last frame, -1 where unknown, without cutting the clip."""
+        number, start = self._places[item]
+        return int(self._recordings[number].actions[start + self._shape.frames - 1])
+
     def __getitem__(self, item: int) -> ClipBatch:
         number, start = self._places[item]
         return _cut(self._recordings[number], number, np.arange(start, start + self._shape.frames), self._shape)

@@ -1,6 +1,7 @@
 """A data set of point videos as training data: sampled once, split by subject or recording, cut into clips."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -178,14 +179,13 @@ class VideoClips(lightning.LightningDataModule):
         """
         settings = self.clips_settings
         every = FixedClips(self.train_recordings, ClipShape(settings.frames, max(1, settings.frames // 2), 0, 0))
-        taken: dict[int, int] = {}
+        taken: Counter[int] = Counter()
         chosen: list[ClipBatch] = []
-        for item in np.random.default_rng(seed).permutation(len(every)):
-            batch = every[int(item)]
-            action = int(batch.actions[0, -1])
-            if taken.get(action, 0) < limit_per_class:
-                taken[action] = taken.get(action, 0) + 1
-                chosen.append(batch)
+        for item in np.random.default_rng(seed).permutation(len(every)).tolist():
+            action = every.newest_action(item)
+            if taken[action] < limit_per_class:
+                taken[action] += 1
+                chosen.append(every[item])
         joined = collate(chosen)
         return joined.clip, joined.actions[:, -1]
 
