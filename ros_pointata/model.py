@@ -50,6 +50,11 @@ class Model(Protocol):
         ...
 
     @property
+    def device(self) -> Any:
+        """Where the network runs: "cpu", "cuda:0" or a torch.device that prints so."""
+        ...
+
+    @property
     def precision(self) -> str:
         """Arithmetic of the network, for diagnostics."""
         ...
@@ -101,6 +106,11 @@ def load_predictor(parameters: Parameters) -> Model:
             hysteresis_frames=parameters.action.hysteresis_frames,
         ),
     )
+
+
+def overlaps(model: Model, torch_threads: int) -> bool:
+    """Whether the next cloud is to be sampled while the network runs: not where the network takes every core."""
+    return str(model.device) != "cpu" or thread_count(torch_threads) < core_count()
 
 
 def thread_count(wanted: int) -> int:

@@ -5,10 +5,9 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
-from pointata.cores import core_count
 from ros_pointata.frame_picking import FramePicker
 from ros_pointata.health import PARAMETERS, Health
-from ros_pointata.model import ModelLoader, thread_count
+from ros_pointata.model import ModelLoader, overlaps
 from ros_pointata.motion_sources import motion_source
 from ros_pointata.parameters import Parameters
 from ros_pointata.pipeline import Job, Pipeline, PreparedJob
@@ -59,7 +58,7 @@ class Runtime:
                 motion=motion,
                 sink=outputs,
                 health=health,
-                overlap=thread_count(parameters.torch_threads) < core_count(),
+                overlap=overlaps(model, parameters.torch_threads),
                 logger=node.get_logger(),
                 alive=node.context.ok,
             )
@@ -67,6 +66,7 @@ class Runtime:
             stack.callback(self._sampler.stop)
             self._stack = stack.pop_all()
         health.note("model", self.model_name)
+        health.note("device", str(model.device))
         health.note("precision", model.precision)
         health.note("ego motion", parameters.motion.source)
 

@@ -51,7 +51,7 @@ class StandInModel:
 
     def __init__(self, delay_s: float = 0.0) -> None:
         self.metadata = StandInMetadata()
-        self.precision = "none"
+        self.device, self.precision = "cpu", "none"
         self.delay_s = delay_s
         self.frames: list[Frame] = []
         self.resets = 0

@@ -118,6 +118,8 @@ def test_bad_clouds_are_rejected_with_a_reason_and_the_next_good_one_is_answered
     running.settled(3)
     status = running.diagnosis("clouds were rejected")
     assert status.level == b"\x01"
+    noted = {value.key: value.value for value in status.values}
+    assert (noted["model"], noted["device"], noted["precision"]) == ("stand_in", "cpu", "none")
     running.publish(cloud(4 * SECOND, some_points()), answered=1)
     running.publish(cloud(5 * SECOND, np.empty((0, 3), dtype=np.float32)), answered=2)
     running.publish(cloud(6 * SECOND, np.full((9, 3), np.inf, dtype=np.float32)), answered=3)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ros_pointata.model
 from pointata import DataError, Prediction
 from pointata.data.pointcloud2 import DecodedCloud
 from ros_pointata.ego_motion import PoseEstimate
@@ -21,7 +22,7 @@ class Model:
 
     def __init__(self) -> None:
         self.metadata: Any = SimpleNamespace(window_frames=4, feature_names=())
-        self.precision = "none"
+        self.device, self.precision = "cpu", "none"
         self.prepared: list[int] = []
         self.answered: list[int] = []
         self.resets = 0
@@ -128,6 +129,19 @@ def test_without_overlap_a_cloud_is_prepared_when_the_one_before_is_answered() -
     rig.wait(lambda: rig.model.answered == [1, 3])
     assert rig.model.prepared == [1, 3]
     rig.close()
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "expected"),
+    [("cpu", 3, True), ("cpu", 4, False), ("cpu", 9, False), ("cpu", 0, True), ("cuda:0", 4, True)],
+)
+def test_sampling_overlaps_with_a_network_that_leaves_it_a_core(
+    monkeypatch: pytest.MonkeyPatch, device: str, threads: int, expected: bool
+) -> None:
+    monkeypatch.setattr(ros_pointata.model, "core_count", lambda: 4)
+    model = Model()
+    model.device = device
+    assert ros_pointata.model.overlaps(model, threads) is expected
 
 
 def test_what_fails_before_the_model_leaves_the_window(rig: Rig) -> None:
