@@ -157,14 +157,19 @@ class Harness:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._executors[1].shutdown()
+        self._join(self._threads[1])  # first: it does not expect the context to go under it
         try_shutdown(context=self.context)
-        for thread in self._threads:
-            thread.join(10)
-            assert not thread.is_alive()
+        self._join(self._threads[0])
         self.node.release()
-        for executor, node in zip(self._executors, (self.node, self.client), strict=True):
-            executor.shutdown()
+        self._executors[0].shutdown()
+        for node in (self.node, self.client):
             node.destroy_node()
+
+    @staticmethod
+    def _join(thread: threading.Thread) -> None:
+        thread.join(10)
+        assert not thread.is_alive()
 
     def start(self) -> None:
         """Configure and activate as a lifecycle manager does, and wait until the client is matched."""
