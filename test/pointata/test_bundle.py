@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pointata import BundleError
 from pointata.classes import class_list
+from pointata.cli import main
 from pointata.errors import ConfigError
 from pointata.model.bundle import (
     BundleMetadata,
     load_bundle,
     read_metadata,
     rewrite_adapter,
+    save_backbone,
     save_bundle,
     shipped_bundles,
     state_score,
@@ -56,6 +59,17 @@ def test_round_trip(tmp_path: Path) -> None:
     for name, value in model.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], value, atol=2e-3, rtol=1e-3)  # stored as float16
     assert not loaded.training
+
+
+def test_info_describes_bundles_of_both_kinds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, model = bundle(tmp_path / "whole")
+    spine = save_backbone(tmp_path, "spine", model.backbone, {"objective": "none", "steps": 0})
+    assert main(["info", str(path), str(spine)]) == 0
+    said = yaml.safe_load(capsys.readouterr().out)
+    assert said[str(path)].pop("kind") == "adapter"
+    assert BundleMetadata.from_dict(said[str(path)]) == read_metadata(str(path))
+    assert (said[str(spine)]["kind"], said[str(spine)]["training"]["steps"]) == ("backbone", 0)
+    assert main(["info", str(tmp_path / "none.safetensors")]) == 1
 
 
 def test_the_adapter_file_holds_exactly_the_adapter(tmp_path: Path) -> None:

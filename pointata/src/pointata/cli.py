@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from pointata.errors import PointataError
-from pointata.model.bundle import read_metadata, shipped_bundles
+from pointata.model.bundle import describe, shipped_bundles
 
 
 def _info(arguments: Sequence[str]) -> None:
@@ -17,7 +17,7 @@ def _info(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="pointata info", description="Show what a bundle says of itself.")
     parser.add_argument("models", nargs="*", help="bundles: paths or shipped names; none for all shipped ones")
     for name in parser.parse_args(arguments).models or shipped_bundles():
-        sys.stdout.write(yaml.safe_dump({name: read_metadata(name).to_dict()}, sort_keys=False))
+        sys.stdout.write(yaml.safe_dump({name: describe(name)}, sort_keys=False))
 
 
 #: Module and function of each command, imported when called: most need libraries that a robot does not have.

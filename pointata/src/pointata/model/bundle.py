@@ -270,7 +270,7 @@ def load_backbone(name: str, beside: Path | None = None) -> tuple[BackboneConfig
     path = resolve(name, beside)
     header, state = _read(path)
     if header["kind"] != "backbone":
-        raise BundleError(f"{path} is an {header['kind']} bundle where a backbone is needed")
+        raise BundleError(f"{path} is of the kind {header['kind']!r}, but a backbone is needed")
     if checksum(state) != header.get("checksum"):
         raise BundleError(f"{path} is damaged: its weights do not match its checksum; copy it again")
     try:
@@ -293,9 +293,17 @@ def read_metadata(name: str) -> BundleMetadata:
     return _metadata(resolve(name), read_header(resolve(name)))
 
 
+def describe(name: str) -> dict[str, Any]:
+    """What a bundle of any kind (adapter, backbone, aligned embedder), given by name or path, says of itself."""
+    header = read_header(resolve(name))
+    if header["kind"] == "adapter":
+        return {"kind": "adapter", **read_metadata(name).to_dict()}
+    return {key: value for key, value in header.items() if key != "format"}
+
+
 def _metadata(path: Path, header: Mapping[str, Any]) -> BundleMetadata:
     if header["kind"] != "adapter":
-        raise BundleError(f"{path} is a {header['kind']} bundle: as model give an adapter bundle that uses it")
+        raise BundleError(f"{path} is of the kind {header['kind']!r}: as model give an adapter bundle")
     try:
         return BundleMetadata.from_dict(header["metadata"])
     except (KeyError, TypeError, ValueError, PointataError) as error:
