@@ -55,12 +55,11 @@ def seeds_table(results: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
 
 def room_table(rows: dict[str, dict[str, Any]]) -> list[str]:
     """The short grid on the simulated room."""
-    header = ["row", "action", "segments", "mIoU of sampled points", "trained", "of", "s/epoch", "peak MiB"]
+    header = ["row", "action", "segments", "mIoU of sampled points", "trained", "of", "peak MiB"]
     return table(header, [
         [
             name, f"{row['accuracy']:.3f}", f"{row['segments_accuracy']:.3f}", f"{row['miou']:.3f}",
-            f"{row['trained_parameters']:,}", f"{row['total_parameters']:,}", f"{row['seconds_per_epoch']:.0f}",
-            f"{row['peak_memory_mb']:,}",
+            f"{row['trained_parameters']:,}", f"{row['total_parameters']:,}", f"{row['peak_memory_mb']:,}",
         ]
         for name, row in rows.items()
     ])  # fmt: skip

@@ -30,7 +30,6 @@ def train(row: str, epochs: int, runs: Path) -> dict[str, Any]:
         **{name.removeprefix("val/"): round(ledger["last"][name], 4) for name in FIGURES},
         "trained_parameters": ledger["trained_parameters"],
         "total_parameters": ledger["total_parameters"],
-        "seconds_per_epoch": round(ledger["seconds_per_epoch"], 1),
         "peak_memory_mb": round(ledger["peak_memory_mb"]),
         "epochs": epochs,
     }

@@ -1,5 +1,6 @@
 """Sampled recordings on disk that were damaged: made again, or refused by a sentence that names the file."""
 
+from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 from test_training import SOURCE
 
 from pointata import DataError
+from pointata.frame import LabelledFrame
 from pointata.sampling import SamplingConfig
-from pointata.transfer.cache import cached_recordings, load_recording
+from pointata.transfer.cache import _fingerprint, cached_recordings, load_recording
 
 SAMPLING = SamplingConfig(points=16, scale_m=2.0, point_neighbours=0)
 
@@ -33,6 +35,31 @@ def test_a_file_that_was_cut_off_is_made_again(source: "partial[object]", tmp_pa
         np.testing.assert_array_equal(vars(again)[name], values)
     assert (tmp_path / "opened").read_text().split() == ["0", "0"]
     assert list((tmp_path / "cache").iterdir()) == [path]
+
+
+def test_a_file_that_changes_anywhere_below_a_source_is_sampled_anew(tmp_path: Path) -> None:
+    deep = tmp_path / "drive" / "velodyne" / "000.bin"
+    deep.parent.mkdir(parents=True)
+    deep.write_bytes(b"1234")
+    sources: list[partial[Iterable[LabelledFrame]]] = [
+        partial(frames_of, tmp_path / "drive"), partial(frames_of, (("a", deep),)), partial(frames_of, path=deep)
+    ]  # fmt: skip
+
+    def fingerprints() -> list[str]:
+        return [_fingerprint(source, SAMPLING, ()) for source in sources]
+
+    before = fingerprints()
+    assert fingerprints() == before
+    deep.write_bytes(b"12345678")
+    assert not set(fingerprints()) & set(before)
+    before = fingerprints()
+    (deep.parent / "001.bin").write_bytes(b"")
+    assert [new == old for new, old in zip(fingerprints(), before, strict=True)] == [False, True, True]
+
+
+def frames_of(*arguments: object, **named: object) -> Iterable[LabelledFrame]:
+    """Stands for a function that reads frames."""
+    return []
 
 
 @pytest.mark.parametrize("damage", ["cut off", "a byte", "an array", "text"])

@@ -259,7 +259,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path) -> None:
     resumed = state_of(pretrain([*arguments(tmp_path, out=tmp_path / "resumed"), f"--resume={checkpoint}"]))
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
-    changed = [*arguments(tmp_path, out=tmp_path / "other", data__seed=1), f"--resume={checkpoint}"]
+    changed = [*arguments(tmp_path, out=tmp_path / "other", seed_everything=1), f"--resume={checkpoint}"]
     other = state_of(pretrain(changed))
     assert any(not torch.equal(value, other[name]) for name, value in whole.items()), "the test must be able to fail"
 

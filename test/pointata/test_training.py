@@ -11,12 +11,15 @@ import torch
 from scipy.spatial.distance import pdist
 
 from pointata.cli import main
-from pointata.model.bundle import load_bundle
+from pointata.model.backbone import Backbone
+from pointata.model.bundle import load_bundle, save_backbone
+from pointata.model.config import BACKBONES
 from pointata.model.trainable import adapter_state, backbone_state
 from pointata.sampling import SamplingConfig
 from pointata.transfer.augmentation import Augmentation
 from pointata.transfer.cache import SampledRecording, cached_recordings, load_recording
 from pointata.transfer.clips import ClipShape, EpochSampler, FixedClips, RandomClips, collate
+from pointata.transfer.losses import points_loss
 
 
 def recording(seed: int, frames: int = 9, points: int = 40) -> SampledRecording:
@@ -265,6 +268,36 @@ def test_a_run_may_be_repeated_into_the_same_folder(trained: Path) -> None:
         load_bundle(str(folder / "one.safetensors"))
 
 
+def test_another_backbone_of_that_name_in_the_folder_is_a_sentence_before_training(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trained / "other"
+    torch.manual_seed(9)
+    save_backbone(folder, "trunk", Backbone(BACKBONES["tiny"]), {})
+    given = arguments(trained, "late", str(trained / "bundles" / "trunk.safetensors"), "adapters")
+    assert main([*given, f"--out={folder}"]) == 1
+    said = capsys.readouterr().err
+    assert "holds another backbone" in said
+    assert [file.name for file in folder.iterdir()] == ["trunk.safetensors"]
+
+
+def test_points_without_labels_cost_nothing_and_the_others_as_in_the_formula() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 1, 5, 3, requires_grad=True)
+    labels = torch.tensor([[[0, 1, 2, 255, 1]], [[255, 255, 0, 2, 2]]])
+    weights = torch.tensor([1.0, 2.0, 0.5])
+    probabilities = logits.softmax(-1).flatten(0, 2)
+    pairs = [(i, int(c)) for i, c in enumerate(labels.flatten()) if c != 255]
+    total = torch.stack([-weights[c] * probabilities[i, c].log() for i, c in pairs]).sum()
+    expected = total / sum(float(weights[c]) for _, c in pairs)
+    torch.testing.assert_close(points_loss(logits, labels, weights), expected)
+    nothing = points_loss(logits, torch.full_like(labels, 255), weights)
+    torch.autograd.backward(nothing)
+    assert nothing == 0
+    assert logits.grad is not None
+    assert (logits.grad == 0).all()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -283,6 +316,18 @@ def test_a_run_may_be_repeated_into_the_same_folder(trained: Path) -> None:
         ("--model.settings.aligned=nowhere.safetensors", "cannot start a network from scratch"),
         ("--resume=nowhere.ckpt", "no checkpoint nowhere.ckpt"),
         ("--model.settings.mode=adapters", "no bundle"),
+        ("--model.settings.name=lab/kitchen", "must not be empty or hold a slash"),
+        ("--model.settings.name=no_such_backbone", "has the name of its backbone"),
+        ("--model.settings.learning_rate=-1", "learning_rate must be above 0"),
+        ("--model.settings.label_smoothing=3", "label_smoothing from 0 to below 1"),
+        ("--model.settings.warmup_steps=-5", "must not be negative"),
+        ("--data.workers=-1", "data.workers must not be negative"),
+        ("--data.clips.validation_stride=-1", "must not be negative"),
+        ("--data.sampling.point_neighbours=-1", "must not be negative"),
+        ("--trainer.accelerator=abacus", "the trainer cannot run like this"),
+        (f"--out={__file__}/bundles", "cannot be a folder for results"),
+        (f"--data.cache={__file__}", "cannot be a folder for results"),
+        (f"--trainer.default_root_dir={__file__}", "cannot be a folder for results"),
     ],
 )
 def test_a_run_that_cannot_be_is_a_sentence_and_exit_code_1(

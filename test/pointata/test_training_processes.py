@@ -122,5 +122,5 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     trained = total - unused  # the embedder stands in for the tokenizer
     assert f"{trained:,} of {total:,} parameters are trained ({100 * trained / total:.1f} %)" in caplog.text
     assert "training: 2 recordings, 16 frames; validation: 1 recordings, 8 frames" in caplog.text
-    assert "one training step on 2 clips of 4 frames" in caplog.text
+    assert "one training step on the CPU, 2 clips of 4 frames" in caplog.text
     assert "MiB at the peak" in caplog.text

@@ -98,6 +98,13 @@ def test_a_killed_run_resumes_to_the_same_weights_and_figures(whole: Path, tmp_p
     ours, theirs = (figures(folder / "bundles" / "net.json") for folder in (tmp_path, whole))
     assert ours == theirs
     assert [epoch["epoch"] for epoch in ours[2:]] == list(range(EPOCHS))
+    ledger = tmp_path / "bundles" / "net.json"
+    first = json.loads(ledger.read_text())
+    assert sum(map(sum, first["clip_confusion"])) > 0
+    assert main([*command, "--resume=last"]) == 0  # nothing is left to train or to validate
+    again = json.loads(ledger.read_text())
+    assert again["clip_confusion"] == first["clip_confusion"]
+    assert again["peak_memory_mb"] >= first["peak_memory_mb"]
 
 
 #: Saves checkpoints in children that are killed at random moments; what lies there must always be whole.

@@ -32,7 +32,7 @@ _COMMANDS = {
     "frame-heads": (
         "pointata.transfer.command", "frame_heads", "train a bundle's action heads further, its trunk frozen"
     ),
-    "evaluate": ("pointata.evaluation.command", "run", "measure a bundle on recordings"),
+    "evaluate": ("pointata.evaluation.command", "run", "measure a bundle on recordings or a data set"),
     "info": ("pointata.cli", "_info", "show what a bundle says of itself"),
 }  # fmt: skip
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module, function, _ = _COMMANDS[given[0]]
         getattr(import_module(module), function)(given[1:])
         return 0
-    except PointataError as error:
+    except (PointataError, OSError) as error:
         sys.stderr.write(f"pointata {given[0]}: {error}\n")
         return 1
 

@@ -53,6 +53,8 @@ class SamplingConfig:
             raise ConfigError(
                 f"sampling needs points >= 1, scale_m > 0, voxel_m >= 0 and range_power from 0 to 2: {self}"
             )
+        if self.point_neighbours < 0:
+            raise ConfigError(f"sampling.point_neighbours must not be negative, got {self.point_neighbours}")
         if self.min_range_m < 0 or 0 < self.max_range_m <= self.min_range_m:
             raise ConfigError(f"sampling needs 0 <= min_range_m < max_range_m (or max_range_m = 0): {self}")
 

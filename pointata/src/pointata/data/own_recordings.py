@@ -1,6 +1,5 @@
 """The user's own recordings as training data: a folder with a manifest, no code; see docs/own_recordings.md."""
 
-import hashlib
 import logging
 from collections.abc import Iterable
 from functools import partial
@@ -17,6 +16,7 @@ from pointata.data.recording import IndexedRecording, Recording, open_recording
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
+from pointata.paths import version
 
 #: How far a recording's frame rate may be from the manifest's, as a factor.
 RATE_TOLERANCE = 1.5
@@ -203,17 +203,10 @@ def _video(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> 
         entry.spans,
         entry.labels,
         point_classes,
-        "-".join(_version(path) for path in paths),
+        "-".join(version(path) for path in paths),
     )
     assert entry.split is not None, "read_manifest fills it in"
     return Video(entry.name, source, entry.subject, entry.split, entry.action)
-
-
-def _version(path: Path) -> str:
-    """Fingerprint of the names, sizes and times of all files at a path."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    facts = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def _require_training_labels(manifest: Manifest, labelled: set[str]) -> None:

@@ -2,12 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED, ClassInfo
 from pointata.data.recording import Recording
@@ -15,6 +16,9 @@ from pointata.errors import DataError
 from pointata.evaluation.confusion import ConfusionMatrix
 from pointata.evaluation.metrics import accuracy, iou_per_class, mean_iou, percentiles
 from pointata.evaluation.segment_metrics import SegmentScore
+from pointata.evaluation.sources import VideoRecording
+from pointata.evaluation.video_metrics import VideoVote
+from pointata.frame import LabelledFrame
 from pointata.prediction import Prediction
 from pointata.predictor import Predictor
 
@@ -23,16 +27,33 @@ from pointata.predictor import Predictor
 class OfflineScore:
     """Confusions by task and wall time per frame; "action" counts frames, "semantic" points.
 
-    `segments` scores the newest frame's action segment, frame by frame, as a sequence; None without that task.
+    `segments` scores the newest frame's action segment, frame by frame, as a sequence, and `segments_compat` does so as
+    HOI4D's script does; None without that task. `vote` scores videos of one action; None without the task "action".
     """
 
     confusions: dict[str, ConfusionMatrix]
     segments: SegmentScore | None = None
+    segments_compat: SegmentScore | None = None
+    vote: VideoVote | None = None
+    unvoted: list[str] = field(default_factory=list)
+    """Videos of one action without a frame that votes: all are before `min_frames`, or rejected."""
     frames: int = 0
     left_out: int = 0
     """Clouds of the recordings that could not be read."""
     rejected: list[str] = field(default_factory=list)
     step_ms: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, heads: Mapping[str, tuple[ClassInfo, ...]]) -> "OfflineScore":
+        """Nothing counted yet, for a bundle's heads."""
+        names = {task: [c.name for c in classes] for task, classes in heads.items()}
+        score = cls({task: ConfusionMatrix(of_task) for task, of_task in names.items()})
+        if "segments" in names:
+            score.segments = SegmentScore(names["segments"])
+            score.segments_compat = SegmentScore(names["segments"], compat=True)
+        if "action" in names:
+            score.vote = VideoVote(names["action"])
+        return score
 
     def figures(self) -> dict[str, float]:
         """The figures a bundle's metadata states."""
@@ -43,6 +64,15 @@ class OfflineScore:
             result["segments_accuracy"] = accuracy(self.confusions["segments"])
         if "semantic" in self.confusions and self.confusions["semantic"].total:
             result["segmentation_miou"] = mean_iou(self.confusions["semantic"])
+        return {name: round(value, 4) for name, value in result.items()}
+
+    def published(self) -> dict[str, float]:
+        """What published tables state besides: the video vote, and the mean IoU with absent classes counted as 0."""
+        result: dict[str, float] = {}
+        if self.vote is not None and self.vote.videos.total:
+            result["video_accuracy"] = accuracy(self.vote.videos)
+        if "semantic" in self.confusions and self.confusions["semantic"].total:
+            result["segmentation_miou_absent_as_zero"] = mean_iou(self.confusions["semantic"], absent_as_zero=True)
         return {name: round(value, 4) for name, value in result.items()}
 
     def report(self) -> dict[str, Any]:
@@ -57,7 +87,11 @@ class OfflineScore:
             "left_out": self.left_out,
             "rejected": self.rejected,
             **self.figures(),
-            "segments": self.segments.figures() if self.segments is not None and self.segments.frames.total else {},
+            **self.published(),
+            "videos": 0 if self.vote is None else self.vote.videos.total,
+            "videos_without_vote": self.unvoted,
+            "segments": _segment_figures(self.segments),
+            "segments_compat": _segment_figures(self.segments_compat),
             "per_class_iou": per_class,
             "supports": {
                 task: dict(zip(matrix.names, matrix.support.tolist(), strict=True))
@@ -73,6 +107,10 @@ class OfflineScore:
         path.write_text(json.dumps(self.report(), indent=2) + "\n", encoding="utf-8")
 
 
+def _segment_figures(score: SegmentScore | None) -> dict[str, float]:
+    return score.figures() if score is not None and score.frames.total else {}
+
+
 def _agree(mine: tuple[ClassInfo, ...], theirs: tuple[ClassInfo, ...] | None, where: str) -> bool:
     """Whether ground truth can be scored; classes of another list cannot."""
     if theirs is None:
@@ -85,12 +123,78 @@ def _agree(mine: tuple[ClassInfo, ...], theirs: tuple[ClassInfo, ...] | None, wh
     return True
 
 
+def _tasks(heads: Mapping[str, tuple[ClassInfo, ...]], recording: Recording) -> frozenset[str]:
+    """The bundle's tasks that a recording has ground truth for."""
+    truths = {"action": recording.actions, "segments": recording.actions, "semantic": recording.classes}
+    return frozenset(task for task in heads if _agree(heads[task], truths[task], recording.name))
+
+
 def _newest_action(prediction: Prediction, task: str) -> int:
     """Class that a task gives the newest frame; 255 where it gives none."""
     if task == "segments":
         return prediction.segments[-1].class_id if prediction.segments else UNLABELLED
     action = prediction.action
     return UNLABELLED if action is None or action.unknown else action.class_id
+
+
+@dataclass
+class _Actions:
+    """Actions of a recording's frames from `min_frames` on.
+
+    Attributes:
+        truth: class of each frame, 255 where unknown.
+        given: class that each task gives it, 255 where none.
+        scores: (C,) probabilities of the window's action; only where there are any.
+    """
+
+    truth: list[int] = field(default_factory=list)
+    given: dict[str, list[int]] = field(default_factory=lambda: {"action": [], "segments": []})
+    scores: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def take(self, action: int | None, prediction: Prediction) -> None:
+        """Add a frame."""
+        self.truth.append(UNLABELLED if action is None else action)
+        for task, classes in self.given.items():
+            classes.append(_newest_action(prediction, task))
+        if prediction.action is not None:
+            self.scores.append(prediction.action.scores)
+
+
+def _steps(
+    predictor: Predictor, recording: Recording, score: OfflineScore
+) -> Iterator[tuple[LabelledFrame, Prediction]]:
+    """Frames and their predictions, timed and counted; rejected frames are noted and passed over."""
+    for item in recording:
+        start = time.perf_counter()
+        try:
+            prediction = predictor.step(item.frame)
+        except DataError as error:
+            score.rejected.append(str(error))
+            continue
+        score.step_ms.append((time.perf_counter() - start) * 1e3)
+        score.frames += 1
+        yield item, prediction
+
+
+def _count(score: OfflineScore, tasks: frozenset[str], actions: _Actions) -> None:
+    """Add a recording's actions to the frames' confusions and to the segments."""
+    truth = np.array(actions.truth, np.int64)
+    for task in tasks & actions.given.keys():
+        score.confusions[task].update(truth, np.array(actions.given[task], np.int64))
+    for segments in (score.segments, score.segments_compat):
+        if "segments" in tasks and segments is not None and len(truth):
+            segments.update(truth, np.array(actions.given["segments"], np.int64))
+
+
+def _vote(score: OfflineScore, video: VideoRecording, number: int, actions: _Actions) -> None:
+    """Let the frames of a video of one action vote; its number tells it from others of its name."""
+    if score.vote is None or not actions.scores:
+        score.unvoted.append(video.name)
+        return
+    probabilities = np.stack(actions.scores).astype(np.float64)  # (T, C)
+    votes = len(probabilities)
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    score.vote.update([f"{number} ({video.name})"] * votes, np.full(votes, video.action), logits)
 
 
 def evaluate(
@@ -100,42 +204,26 @@ def evaluate(
 ) -> OfflineScore:
     """Run a predictor over recordings, each from an empty window.
 
-    Frames are scored once the window holds `min_frames`; unknown counts as wrong, as does an unlabelled point.
+    Actions are scored once the window holds `min_frames`; unknown counts as wrong, as does an unlabelled point. The
+    same frames vote for the class of a video of one action with their probabilities, those reported as unknown, too.
 
     Raises:
-        DataError: a recording is labelled with other classes than the bundle's.
+        DataError: a recording is labelled with other classes than the bundle's; nothing has run then.
     """
     heads: Mapping[str, tuple[ClassInfo, ...]] = predictor.metadata.heads
-    score = OfflineScore({task: ConfusionMatrix([c.name for c in classes]) for task, classes in heads.items()})
-    if "segments" in heads:
-        score.segments = SegmentScore([c.name for c in heads["segments"]])
-    for recording in recordings:
+    scored = [_tasks(heads, recording) for recording in recordings]
+    score = OfflineScore.of(heads)
+    for number, (recording, tasks) in enumerate(zip(recordings, scored, strict=True)):
         predictor.reset()
-        points = "semantic" in heads and _agree(heads["semantic"], recording.classes, recording.name)
-        scored = [
-            t for t in ("action", "segments") if t in heads and _agree(heads[t], recording.actions, recording.name)
-        ]
-        sequence: list[tuple[int, int]] = []  # truth and prediction of the frames' action segments
-        for item in recording:
-            start = time.perf_counter()
-            try:
-                prediction = predictor.step(item.frame)
-            except DataError as error:
-                score.rejected.append(str(error))
-                continue
-            score.step_ms.append((time.perf_counter() - start) * 1e3)
-            score.frames += 1
-            if points and item.labels is not None and prediction.semantic is not None:
+        actions = _Actions()
+        for item, prediction in _steps(predictor, recording, score):
+            if "semantic" in tasks and item.labels is not None and prediction.semantic is not None:
                 score.confusions["semantic"].update(item.labels, prediction.semantic.labels)
-            if item.action is None or prediction.frame_count < predictor.options.min_frames:
-                continue
-            for task in scored:
-                score.confusions[task].update(np.array([item.action]), np.array([_newest_action(prediction, task)]))
-            if "segments" in scored:
-                sequence.append((item.action, _newest_action(prediction, "segments")))
-        if sequence and score.segments is not None:
-            truth, predicted = np.array(sequence).T
-            score.segments.update(truth, predicted)
+            if prediction.frame_count >= predictor.options.min_frames:
+                actions.take(item.action, prediction)
+        _count(score, tasks, actions)
+        if "action" in tasks and isinstance(recording, VideoRecording) and recording.action >= 0:
+            _vote(score, recording, number, actions)
         score.left_out += recording.left_out
         progress(recording.name, score.frames)
     return score

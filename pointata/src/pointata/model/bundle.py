@@ -20,6 +20,7 @@ from pointata.model.backbone import Backbone
 from pointata.model.config import BackboneConfig, NetworkConfig
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import adapter_state, backbone_state, checksum
+from pointata.paths import require_folder
 from pointata.sampling import SamplingConfig
 
 _FORMAT = 1
@@ -50,6 +51,11 @@ class BundleMetadata:
     """The recordings it was measured on, as `pointata evaluate` takes them."""
 
     def __post_init__(self) -> None:
+        for name in (self.name, self.backbone):
+            if not name or Path(name).name != name:
+                raise ConfigError(f"{name!r} is to name a bundle's file: it must not be empty or hold a slash")
+        if self.name == self.backbone:
+            raise ConfigError(f"bundle {self.name!r} has the name of its backbone: their files need different names")
         sizes = {task: len(classes) for task, classes in self.heads.items()}
         if sizes != dict(self.network.heads):
             raise ConfigError(f"bundle {self.name!r} names {sizes} classes for heads of {dict(self.network.heads)}")
@@ -191,20 +197,33 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace
     Raises:
         BundleError: the folder already has a different backbone of that name, and it is not to be replaced.
     """
+    require_place(folder, model, metadata, replace_backbone)
     folder.mkdir(parents=True, exist_ok=True)
     backbone = stored(backbone_state(model))
     fingerprint = checksum(backbone)
     backbone_path = folder / f"{metadata.backbone}.safetensors"
     if replace_backbone or not backbone_path.exists():
         _write_backbone(backbone_path, backbone, metadata.network.backbone, {})
-    elif read_header(backbone_path)["checksum"] != fingerprint:
-        raise BundleError(
-            f"{backbone_path} holds another backbone: choose another name for this one, or remove the file"
-        )
     path = folder / f"{metadata.name}.safetensors"
     content = {"metadata": metadata.to_dict(), "backbone_checksum": fingerprint}
     write(path, "adapter", stored(adapter_state(model)), content)
     return path
+
+
+def require_place(folder: Path, model: PointATA, metadata: BundleMetadata, replace_backbone: bool) -> None:
+    """Refuse what `save_bundle` with these arguments would stumble over; before a training, its end is saved.
+
+    Raises:
+        ConfigError: the folder cannot be made or written to.
+        BundleError: it already has a different backbone of that name, and it is not to be replaced.
+    """
+    require_folder(folder)
+    path = folder / f"{metadata.backbone}.safetensors"
+    if replace_backbone or not path.exists():
+        return
+    header = read_header(path)
+    if header["kind"] != "backbone" or header.get("checksum") != checksum(stored(backbone_state(model))):
+        raise BundleError(f"{path} holds another backbone: write to another folder, or remove the file")
 
 
 def save_backbone(folder: Path, name: str, backbone: Backbone, training: Mapping[str, Any]) -> Path:
@@ -247,8 +266,13 @@ def state_score(path: Path, score: Mapping[str, float], sources: Sequence[str]) 
     write(path, "adapter", state, content)
 
 
-def rewrite_adapter(path: Path, model: PointATA) -> None:
+def rewrite_adapter(path: Path, model: PointATA, training: Mapping[str, Any] = {}) -> None:
     """Replace the weights of an adapter bundle by the model's; its stated score no longer holds and is taken out.
+
+    Args:
+        path: of the bundle.
+        model: the network.
+        training: what is added to the bundle's account of its training.
 
     Raises:
         BundleError: the file is not an adapter bundle, or the model's backbone is not the one it belongs to.
@@ -256,7 +280,8 @@ def rewrite_adapter(path: Path, model: PointATA) -> None:
     header, _ = _read(path, tensors=False)
     if checksum(stored(backbone_state(model))) != header["backbone_checksum"]:
         raise BundleError(f"{path} belongs to another backbone than the model's: save the model as a new bundle")
-    metadata = replace(_metadata(path, header), score={}, scored_on=())
+    metadata = _metadata(path, header)
+    metadata = replace(metadata, training={**metadata.training, **training}, score={}, scored_on=())
     content = {"metadata": metadata.to_dict(), "backbone_checksum": header["backbone_checksum"]}
     write(path, "adapter", stored(adapter_state(model)), content)
 

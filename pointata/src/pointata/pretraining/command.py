@@ -12,6 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from pointata.memory import keep_freed_memory
 from pointata.model.bundle import read_backbone, save_backbone
 from pointata.model.point_mae import import_checkpoint
+from pointata.paths import require_folder
 from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.masked import Pretrain
 from pointata.pretraining.shape_data import ShapeData
@@ -25,6 +26,7 @@ def pretrain(arguments: Sequence[str]) -> Path:
     """Train as the arguments say and write the backbone bundle; returns its path."""
     # each epoch draws its own point sets
     cli = _PretrainCLI(Pretrain, ShapeData, arguments, reload_dataloaders_every_n_epochs=1)
+    require_folder(cli.config.out)
     fit(cli)
     path: Path = cli.model.save(cli.config.out)
     return path
@@ -34,6 +36,7 @@ class _PretrainCLI(TrainingCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         super().add_arguments_to_parser(parser)
         parser.set_defaults(out=Path("build/backbones"))
+        parser.link_arguments("seed_everything", "data.seed")
 
 
 def classify(arguments: Sequence[str]) -> dict[str, float]:

@@ -162,8 +162,8 @@ class Pretrain(lightning.LightningModule):
         return int(self.trainer.estimated_stepping_batches)
 
     def _generator(self, *numbers: int) -> torch.Generator:
-        """Random numbers that belong to these numbers alone."""
-        seed = 0
+        """Random numbers that belong to the seed of the data and these numbers alone."""
+        seed = int(self.trainer.datamodule.seed)  # type: ignore[attr-defined]
         for number in numbers:
             seed = (seed * 1_000_003 + number + 1) % 2**62
         return torch.Generator().manual_seed(seed)

@@ -92,16 +92,16 @@ class ShapeData(lightning.LightningDataModule):
         self.points = points
         self.description = {"data": ", ".join(self._specs), "points": points, "seed": seed}
         self._draws, self._validation_draws, self._batch_size = draws_per_epoch, validation_draws, batch_size
-        self._augmentation, self._seed, self._workers = augmentation, seed, workers
+        self._augmentation, self.seed, self._workers = augmentation, seed, workers
 
     def setup(self, stage: str) -> None:
         """Load every source."""
         if not hasattr(self, "_train"):
-            self._train = [load_shapes(spec, self.points, self._seed, "train") for spec in self._specs]
-            self._validation = [load_shapes(spec, self.points, self._seed, "test") for spec in self._specs]
+            self._train = [load_shapes(spec, self.points, self.seed, "train") for spec in self._specs]
+            self._validation = [load_shapes(spec, self.points, self.seed, "test") for spec in self._specs]
 
     def _loader(self, sources: Sequence[ShapeSet], draws: int, epoch: int) -> DataLoader[Tensor]:
-        drawn = ShapeDraws(sources, self._augmentation, draws, self._seed, epoch)
+        drawn = ShapeDraws(sources, self._augmentation, draws, self.seed, epoch)
         return DataLoader(drawn, batch_size=self._batch_size, num_workers=self._workers)
 
     def train_dataloader(self) -> DataLoader[Tensor]:

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import lightning
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
@@ -14,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 from pointata.classes import UNLABELLED
 from pointata.decision import action_voters
 from pointata.errors import ConfigError
-from pointata.model.bundle import BundleMetadata, save_bundle
+from pointata.model.bundle import BundleMetadata, require_place, save_bundle
 from pointata.model.config import NetworkConfig, preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
@@ -29,7 +28,7 @@ from pointata.model.trainable import (
 from pointata.schedule import stepwise
 from pointata.transfer.aligned import load_aligned
 from pointata.transfer.clips import ClipBatch
-from pointata.transfer.losses import attention_loss, class_weights, frames_loss
+from pointata.transfer.losses import attention_loss, class_weights, frames_loss, points_loss
 from pointata.transfer.network import on_backbone
 from pointata.transfer.vote import VideoVoteAccuracy
 
@@ -74,6 +73,14 @@ class AdaptSettings:
     """Point classes are weighted by (1 / share) ** power."""
 
     def __post_init__(self) -> None:
+        if self.learning_rate <= 0 or not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"learning_rate must be above 0 and label_smoothing from 0 to below 1: {self}")
+        least = min(self.embedder_rate_factor, self.weight_decay, self.warmup_steps, self.class_weight_power)
+        if least < 0:
+            raise ConfigError(
+                "embedder_rate_factor, weight_decay, warmup_steps and class_weight_power must not be negative: "
+                f"{self}"
+            )
         if self.aligned is not None and self.mode == "scratch":
             raise ConfigError("an aligned embedder belongs to a backbone: it cannot start a network from scratch")
         if self.aligned is not None and not self.aligned.is_file():
@@ -192,12 +199,7 @@ class Adapt(lightning.LightningModule):
         if "semantic" in heads and clip.neighbours is not None:
             dense = clip.neighbours.shape[1]
             logits["semantic"] = self.model.semantic(encoded, _tail(clip, dense))
-            losses["semantic"] = F.cross_entropy(
-                logits["semantic"].flatten(0, 2),
-                batch.labels[:, -dense:].flatten(),
-                weight=self._point_weights,
-                ignore_index=UNLABELLED,
-            )
+            losses["semantic"] = points_loss(logits["semantic"], batch.labels[:, -dense:], self._point_weights)
         return losses, logits
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
@@ -244,6 +246,14 @@ class Adapt(lightning.LightningModule):
             self.vote_accuracy.reset()
             self.confusion.reset()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the last validation's confusion: a run resumed after its last epoch validates no more."""
+        checkpoint["clip_confusion"] = self.clip_confusion
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The way back."""
+        self.clip_confusion = checkpoint.get("clip_confusion", [])
+
     def _of_action(self, logits: dict[str, Tensor]) -> Tensor:
         """(B, C) probabilities of the newest frame's action, as `Predictor` reports them."""
         voters = action_voters(self.trainer.datamodule.heads)  # type: ignore[attr-defined]
@@ -281,10 +291,17 @@ class Adapt(lightning.LightningModule):
             training={**data.description, "mode": p.mode, "preset": p.preset, **training},
         )
 
+    @property
+    def _makes_backbone(self) -> bool:
+        return self.settings.mode in ("scratch", "full")
+
+    def require_place(self, folder: Path, data: Any) -> None:
+        """Refuse a folder that `save` could not write into, before there is anything to save."""
+        require_place(folder, self.model, self._metadata(self.model.config, data), self._makes_backbone)
+
     def save(self, folder: Path) -> Path:
         """Write the bundle (and, where it was trained, the backbone) into a folder."""
-        makes_backbone = self.settings.mode in ("scratch", "full")
-        if makes_backbone:
+        if self._makes_backbone:
             self.model.adopt_embedder()
         metadata = self._metadata(
             self.model.config,
@@ -294,7 +311,7 @@ class Adapt(lightning.LightningModule):
             seed=self.trainer.datamodule.seed,  # type: ignore[attr-defined]
             torch=torch.__version__,
         )
-        return save_bundle(folder, self.model, metadata, replace_backbone=makes_backbone)
+        return save_bundle(folder, self.model, metadata, replace_backbone=self._makes_backbone)
 
 
 def _tail(clip: Clip, frames: int) -> Clip:

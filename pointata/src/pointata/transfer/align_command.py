@@ -10,13 +10,16 @@ import torch
 from jsonargparse import ArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from pointata.errors import ConfigError
 from pointata.memory import keep_freed_memory
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
+from pointata.paths import require_folder
 from pointata.pretraining.shapes import load_shapes
 from pointata.transfer.align import Align, AlignSettings, shape_features
 from pointata.transfer.aligned import save_aligned
 from pointata.transfer.network import on_backbone
+from pointata.transfer.run import possible
 from pointata.transfer.videos import VideoClips
 
 _log = logging.getLogger(__name__)
@@ -47,6 +50,12 @@ def align(arguments: Sequence[str]) -> Path:
     given = parser.instantiate_classes(parser.parse_args(list(arguments)))
     settings: AlignSettings = given.settings
     data: VideoClips = given.data
+    require_folder(given.out)
+    if max(settings.groups, settings.group_size) > data.sampling.points:
+        raise ConfigError(
+            f"{settings.groups} groups of {settings.group_size} need as many points: "
+            f"data.sampling.points is {data.sampling.points}"
+        )
     keep_freed_memory()
     if given.threads:
         torch.set_num_threads(given.threads)
@@ -57,15 +66,16 @@ def align(arguments: Sequence[str]) -> Path:
     data.setup("fit")
     clips, labels = data.clips(settings.samples_per_class, given.seed)
     module = Align(settings, model, source, torch.from_numpy(shapes.labels), clips, labels, given.seed)
-    trainer = lightning.Trainer(
-        max_epochs=settings.epochs,
-        accelerator=given.accelerator,
-        devices=1,
-        logger=TensorBoardLogger(given.out, name=f"{settings.name}_align"),
-        log_every_n_steps=1,
-        enable_checkpointing=False,
-        reload_dataloaders_every_n_epochs=1,  # each epoch draws its own clips
-    )
+    with possible():
+        trainer = lightning.Trainer(
+            max_epochs=settings.epochs,
+            accelerator=given.accelerator,
+            devices=1,
+            logger=TensorBoardLogger(given.out, name=f"{settings.name}_align"),
+            log_every_n_steps=1,
+            enable_checkpointing=False,
+            reload_dataloaders_every_n_epochs=1,  # each epoch draws its own clips
+        )
     trainer.fit(module)
     for name, value in module.after.items():
         _log.info("%s: %.4g before, %.4g after", name, module.before[name], value)

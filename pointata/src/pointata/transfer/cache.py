@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError, PointataError
 from pointata.frame import LabelledFrame
+from pointata.paths import require_folder, version
 from pointata.sampling import SamplingConfig, in_range, sample_frame
 
 _log = logging.getLogger(__name__)
 
 #: Change when the meaning of a cached file changes.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def cached_recordings(
         channels: features that are kept beside the points.
         progress: called with (made, to make).
     """
+    require_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{_fingerprint(source, sampling, channels)}.npz" for source in sources]
     jobs = [(path, sampling, source, tuple(channels)) for path, source in zip(paths, sources, strict=True)]
@@ -129,18 +131,17 @@ def log_progress(done: int, total: int) -> None:
 
 
 def _identity(argument: Any) -> Any:
-    """An argument as it is; a file or folder with its size and time, so that a changed recording is sampled anew."""
-    if not isinstance(argument, Path):
-        return argument
-    status = argument.stat()
-    return [str(argument), status.st_size, status.st_mtime_ns]
+    """An argument as it is; a file or folder with its version, so that a changed recording is sampled anew."""
+    if isinstance(argument, (tuple, list)):
+        return [_identity(part) for part in argument]
+    return [str(argument), version(argument)] if isinstance(argument, Path) else argument
 
 
 def _fingerprint(source: partial[Iterable[LabelledFrame]], sampling: SamplingConfig, channels: Sequence[str]) -> str:
     description: dict[str, Any] = {
         "version": _VERSION,
         "source": source.func.__qualname__ if hasattr(source.func, "__qualname__") else str(source.func),
-        "arguments": [[_identity(value) for value in source.args], source.keywords],
+        "arguments": [_identity(source.args), {name: _identity(value) for name, value in source.keywords.items()}],
         "sampling": sampling.to_dict(),
     }
     if channels:

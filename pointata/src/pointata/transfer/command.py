@@ -1,5 +1,6 @@
 """`pointata adapt` and `pointata frame-heads`: command lines around training and its data."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from pointata.transfer.ledger import Ledger
 from pointata.transfer.run import TrainingCLI, fit
 from pointata.transfer.videos import VideoClips
 
+_log = logging.getLogger(__name__)
+
 
 def frame_heads(arguments: Sequence[str]) -> None:
     """Train action and segments heads on cached features; the data are set as for `adapt`."""
@@ -24,10 +27,7 @@ def frame_heads(arguments: Sequence[str]) -> None:
     parser.add_class_arguments(VideoClips, "data")
     settings = parser.instantiate_classes(parser.parse_args(list(arguments)))
     keep_freed_memory()
-    settings.data.setup("fit")
-    train_frame_heads(
-        settings.heads, settings.data.train_recordings, settings.data.validation_recordings, settings.seed
-    )
+    train_frame_heads(settings.heads, settings.data, settings.seed)
 
 
 class _AdaptCLI(TrainingCLI):
@@ -43,10 +43,11 @@ def adapt(arguments: Sequence[str]) -> Path | None:
     """Train as the arguments say and write the bundle and its ledger; returns the bundle's path, None for a dry run."""
     # the samplers share the clips out among processes themselves
     cli = _AdaptCLI(Adapt, VideoClips, arguments, use_distributed_sampler=False)
+    cli.model.build(cli.datamodule)
     if cli.config.dry_run:
         describe(cli.model, cli.datamodule)
         return None
-    cli.model.build(cli.datamodule)
+    cli.model.require_place(cli.config.out, cli.datamodule)
     ledger = Ledger()
     fit(cli, ledger)
     trained, total = cli.model.parameter_counts()
@@ -60,4 +61,5 @@ def adapt(arguments: Sequence[str]) -> Path | None:
         total_parameters=total,
         clip_confusion=cli.model.clip_confusion,
     )
+    _log.info("the bundle is %s, the figures of its epochs are beside it", path)
     return path

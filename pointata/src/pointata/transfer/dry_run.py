@@ -12,13 +12,12 @@ _log = logging.getLogger(__name__)
 
 
 def describe(module: Adapt, data: VideoClips) -> None:
-    """Log the network's parameters, the trained share, the data, and the memory of one training step (which is run).
+    """Log a built network's parameters and the trained share, the data, and the memory of one training step, run here.
 
     Raises:
         ConfigError, DataError, BundleError: what would also stop the training.
     """
     data.setup("fit")
-    module.build(data)
     module.train()
     trained, total = module.parameter_counts()
     _log.info("%s of %s parameters are trained (%.1f %%)", f"{trained:,}", f"{total:,}", 100 * trained / total)
@@ -35,7 +34,8 @@ def describe(module: Adapt, data: VideoClips) -> None:
     module.weigh_classes(data)
     losses, _ = module.losses(batch)
     torch.autograd.backward(torch.stack(list(losses.values())).sum())
+    torch.optim.AdamW(parameter for parameter in module.parameters() if parameter.requires_grad).step()
     _log.info(
-        "one training step on %s clips of %s frames: %.0f MiB at the peak, %.0f MiB of it for the step",
+        "one training step on the CPU, %s clips of %s frames: %.0f MiB at the peak, %.0f MiB of it for the step",
         *batch.actions.shape, peak_memory_mib(), peak_memory_mib() - before,
     )  # fmt: skip

@@ -17,19 +17,24 @@ _SCORES = ("val/accuracy", "val/segments_accuracy", "val/miou")
 
 
 class Ledger(lightning.Callback):
-    """Notes every epoch's validation figures and seconds, and the peak of memory; survives a resumed run."""
+    """Notes every epoch's validation figures and seconds, and the peak of memory, also over resumed runs."""
 
     def __init__(self) -> None:
         self._epochs: list[dict[str, float]] = []
+        self._earlier_peak_mib = 0.0  # of the processes that this one goes on from
         self._started = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """For the checkpoint."""
-        return {"epochs": self._epochs}
+        return {"epochs": self._epochs, "peak_memory_mb": self._peak_memory_mib()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """From the checkpoint."""
         self._epochs = list(state_dict["epochs"])
+        self._earlier_peak_mib = float(state_dict.get("peak_memory_mb", 0.0))
+
+    def _peak_memory_mib(self) -> float:
+        return max(self._earlier_peak_mib, peak_memory_mib())
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the clock."""
@@ -59,7 +64,7 @@ class Ledger(lightning.Callback):
             "last": self._epochs[-1],
             "best": best,
             "seconds_per_epoch": seconds[len(seconds) // 2],
-            "peak_memory_mb": peak_memory_mib(),
+            "peak_memory_mb": self._peak_memory_mib(),
             "epochs": self._epochs,
         }
 

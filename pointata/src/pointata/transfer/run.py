@@ -2,23 +2,35 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from pointata.errors import ConfigError
 from pointata.memory import keep_freed_memory
+from pointata.paths import require_folder
 from pointata.transfer.videos import VideoClips
 
 _log = logging.getLogger(__name__)
 
 _ANEW = "give the settings that it was made with, or train without --resume in another trainer.default_root_dir"
+
+
+@contextmanager
+def possible() -> Iterator[None]:
+    """What Lightning says of devices and strategies that this machine does not have becomes a ConfigError."""
+    try:
+        yield
+    except (MisconfigurationException, ValueError) as error:
+        raise ConfigError(f"the trainer cannot run like this: {error}") from error
 
 
 class TrainingCLI(LightningCLI):
@@ -47,6 +59,11 @@ class TrainingCLI(LightningCLI):
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
 
+    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        """As Lightning's; what this machine cannot do is a ConfigError."""
+        with possible():
+            return super().instantiate_trainer(**kwargs)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The options besides those of model, data and trainer."""
         parser.add_argument("--out", type=Path, default=Path("build/bundles"), help="folder for the resulting bundle")
@@ -74,6 +91,7 @@ def fit(cli: TrainingCLI, *callbacks: lightning.Callback) -> None:
     """
     trainer: Any = cli.trainer
     folder = Path(trainer.default_root_dir) / "checkpoints"
+    require_folder(folder)
     trainer.callbacks.extend(callbacks)
     if trainer.checkpoint_callbacks:
         trainer.callbacks = [c for c in trainer.callbacks if not _is_default(c)]

@@ -46,6 +46,8 @@ class ClipSettings:
 
     def __post_init__(self) -> None:
         shortest = min(self.frames, self.validation_frames or self.frames)
+        if min(self.validation_frames, self.validation_stride) < 0:
+            raise ConfigError(f"clips: validation_frames and validation_stride must not be negative: {self}")
         if min(self.frames, self.per_epoch, self.batch_size) < 1 or not 0 <= self.dense_frames <= shortest:
             raise ConfigError(
                 "clips: frames, per_epoch and batch_size must be at least 1, and dense_frames from 0 to the shortest "
@@ -56,6 +58,7 @@ class ClipSettings:
 class VideoClips(lightning.LightningDataModule):
     """Clips of a data set. Training clips are drawn at random, validation clips are fixed and never augmented.
 
+    `augmentation` changes training clips; `mirrored` gives the action that the mirror image of each action shows.
     After `setup`: `train_recordings` and `validation_recordings`, sampled; `validation_videos`, what they are. A run
     that is resumed sets `first_epoch`: Lightning makes the loader of its first epoch before it restores the number.
     """
@@ -93,6 +96,8 @@ class VideoClips(lightning.LightningDataModule):
             seed: of the clips that are drawn.
         """
         super().__init__()
+        if workers < 0:
+            raise ConfigError(f"data.workers must not be negative, got {workers}")
         video_set = open_video_set(set)
         self.sampling, self.features, self.clips_settings = sampling, tuple(features), clips
         self.frame_period_s = video_set.frame_period_s
@@ -116,8 +121,8 @@ class VideoClips(lightning.LightningDataModule):
         }
         if "action" in self.heads and video_set.mirrored is None and augmentation.mirror:
             raise ConfigError(f"actions of {video_set.name} must not be mirrored: set augmentation.mirror to false")
-        self._mirrored = video_set.mirrored or {}
-        self._augmentation, self._cache, self._workers, self.seed = augmentation, cache, workers, seed
+        self.mirrored = video_set.mirrored or {}
+        self.augmentation, self._cache, self._workers, self.seed = augmentation, cache, workers, seed
         self.train_recordings: list[SampledRecording] = []
         self.validation_recordings: list[SampledRecording] = []
 
@@ -152,12 +157,11 @@ class VideoClips(lightning.LightningDataModule):
         drawn = ClipShape(settings.frames, 1, settings.dense_frames, neighbours)
         fixed = ClipShape(frames, settings.validation_stride or max(1, frames // 2), dense, neighbours)
         count = len(self._train)
-        self.train_recordings = _long_enough(recordings[:count], videos[:count], settings.frames)
+        self.train_recordings = _long_enough("training", recordings[:count], videos[:count], settings.frames)
         self.validation_recordings = recordings[count:]
+        _long_enough("validation", self.validation_recordings, self.validation_videos, frames)
         fixed_clips = FixedClips(self.validation_recordings, fixed)
-        if not len(fixed_clips):
-            raise ConfigError(f"no validation recording has {frames} frames: shorten clips.validation_frames")
-        self._drawn = RandomClips(self.train_recordings, drawn, self._augmentation, self._mirrored, self.seed)
+        self._drawn = RandomClips(self.train_recordings, drawn, self.augmentation, self.mirrored, self.seed)
         self._fixed = fixed_clips
 
     def label_counts(self) -> NDArray[np.int64]:
@@ -263,12 +267,14 @@ def _with_action(recording: SampledRecording, video: Video) -> SampledRecording:
 
 
 def _long_enough(
-    recordings: Sequence[SampledRecording], videos: Sequence[Video], frames: int
+    use: str, recordings: Sequence[SampledRecording], videos: Sequence[Video], frames: int
 ) -> list[SampledRecording]:
     kept = [recording for recording in recordings if len(recording.stamps) >= frames]
     short = [video.name for r, video in zip(recordings, videos, strict=True) if len(r.stamps) < frames]
     if not kept:
-        raise ConfigError(f"no training recording has {frames} frames: shorten clips.frames")
+        setting = "validation_frames" if use == "validation" else "frames"
+        raise ConfigError(f"no {use} recording has {frames} frames: shorten clips.{setting}")
     if short:
-        _log.warning("left out %d recordings of fewer than %d frames: %s", len(short), frames, ", ".join(short[:5]))
+        names = ", ".join(short[:5])
+        _log.warning("left out %d %s recordings of fewer than %d frames: %s", len(short), use, frames, names)
     return kept

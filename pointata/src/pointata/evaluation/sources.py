@@ -1,0 +1,114 @@
+"""What `pointata evaluate` is given: recordings, and data sets, whose videos are taken as recordings."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pointata.data.recording import Recording, open_recording
+from pointata.data.video_set import Split, Video, VideoSet
+from pointata.data.video_sets import open_video_set
+from pointata.errors import ConfigError
+from pointata.frame import LabelledFrame
+from pointata.model.bundle import BundleMetadata
+
+
+class VideoRecording(Recording):
+    """A video of a data set as a recording; frames without an action of their own take the video's.
+
+    Attributes:
+        action: class of the whole video, -1 where frames carry classes of their own, or none.
+    """
+
+    def __init__(self, video: Video, video_set: VideoSet) -> None:
+        """Take a video of a set; nothing is read yet."""
+        self.name, self.action = video.name, video.action
+        self.rate_hz = 1 / video_set.frame_period_s
+        self.classes = video_set.heads.get("semantic")
+        self.actions = video_set.heads.get("action", video_set.heads.get("segments"))
+        self._source = video.source
+
+    def __len__(self) -> int:
+        """Number of frames; all are read, as a data set does not state it."""
+        return sum(1 for _ in self._source())
+
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        """The frames from first to last."""
+        for item in self._source():
+            yield replace(item, action=self.action) if item.action is None and self.action >= 0 else item
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which videos of a data set are measured: those of a split, or those of some subjects instead."""
+
+    split: Split = "test"
+    subjects: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """As a bundle states it."""
+        return f"subjects {' '.join(self.subjects)}" if self.subjects else f"split {self.split}"
+
+
+def names_video_set(source: str) -> bool:
+    """Whether a source is a data set, NAME:PATH; what exists as a path is a recording, as is sim:SCENE."""
+    name, colon, _ = source.partition(":")
+    return bool(colon) and name != "sim" and "/" not in name and not Path(source).exists()
+
+
+def open_sources(sources: Sequence[str], choice: Choice, bundle: BundleMetadata) -> list[Recording]:
+    """The recordings of all sources, in order.
+
+    Args:
+        sources: as on the command line.
+        choice: which videos of a data set.
+        bundle: says which point channels are read, and what can be scored.
+
+    Raises:
+        DataError: a source cannot be opened.
+        ConfigError: a data set has no such video, or does not fit the bundle.
+    """
+    recordings: list[Recording] = []
+    for source in sources:
+        if names_video_set(source):
+            video_set = open_video_set(source)
+            _require_fit(video_set, bundle)
+            recordings += [VideoRecording(video, video_set) for video in _chosen(video_set, choice)]
+        else:
+            recordings.append(open_recording(source, bundle.feature_names))
+    return recordings
+
+
+def _require_fit(video_set: VideoSet, bundle: BundleMetadata) -> None:
+    """Refuse a set that lacks a channel, or labels of all the bundle's tasks."""
+    missing = [name for name in bundle.feature_names if name not in video_set.features]
+    if missing:
+        raise ConfigError(
+            f"the bundle takes the point channel {', '.join(missing)}, which data set {video_set.name} does not have; "
+            f"it has: {', '.join(video_set.features) or 'none'}. Choose a bundle trained without it"
+        )
+    # "action" and "segments" stand for each other: both are classes of frames
+    ours, theirs = ({"action" if t == "segments" else t for t in heads} for heads in (bundle.heads, video_set.heads))
+    if not ours & theirs:
+        raise ConfigError(
+            f"data set {video_set.name} has labels for: {', '.join(video_set.heads) or 'nothing'}; the bundle predicts "
+            f"{', '.join(bundle.heads)}, so that there is nothing to score"
+        )
+
+
+def _chosen(video_set: VideoSet, choice: Choice) -> tuple[Video, ...]:
+    """The videos to measure, at least one."""
+    splits = Counter(video.split for video in video_set.videos)
+    subjects = dict.fromkeys(video.subject for video in video_set.videos if video.subject)
+    has = (
+        f"it has videos in {', '.join(f'{split} ({count})' for split, count in splits.items())}, "
+        f"of the subjects {', '.join(subjects) or '(none named)'}: choose with --split or --subjects"
+    )
+    unknown = [subject for subject in choice.subjects if subject not in subjects]
+    if unknown:
+        raise ConfigError(f"data set {video_set.name} has no subject {', '.join(unknown)}; {has}")
+    if choice.subjects:
+        return video_set.where(lambda video: video.subject in choice.subjects)
+    if choice.split not in splits:
+        raise ConfigError(f"data set {video_set.name} has no video in the split {choice.split}; {has}")
+    return video_set.where(lambda video: video.split == choice.split)
