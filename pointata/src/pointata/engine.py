@@ -3,8 +3,7 @@
 import logging
 import timeit
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -106,7 +105,7 @@ class Engine:
         self.reset()
 
     def _record(self, frame: SampledFrame) -> None:
-        clip = stack([to_clip([frame])] * self.streams).to(self.device)
+        clip = Clip.joined([to_clip([frame])] * self.streams).to(self.device)
         try:
             if self.device.type == "cuda":
                 self._step = GraphedStep(self._model, clip, self._state, self._dtype)
@@ -122,7 +121,7 @@ class Engine:
         if isinstance(self._step, GraphedStep):  # has one shape: streams without a frame run along, and are not kept
             rows = [number if number in frames else numbers[0] for number in range(self.streams)]
         everyone = len(rows) == self.streams
-        clip = stack([to_clip([frames[number]]) for number in rows])
+        clip = Clip.joined([to_clip([frames[number]]) for number in rows])
         with torch.inference_mode():
             index = torch.tensor(numbers, device=self.device)
             with autocast(self.device, self._dtype):
@@ -166,16 +165,3 @@ class Engine:
             newest = dict.fromkeys(range(self.streams), frame)
             scores = self.step(newest)[0]
         return min(timeit.repeat(lambda: self.step(newest), number=1, repeat=_TRIALS)), scores
-
-
-def stack(clips: list[Clip]) -> Clip:
-    """Clips of one stream each as one of several."""
-    if len(clips) == 1:
-        return clips[0]
-
-    def join(tensors: list[Tensor | None]) -> Tensor | None:
-        present = [tensor for tensor in tensors if tensor is not None]
-        return torch.cat(present) if present else None
-
-    joined: dict[str, Any] = {f.name: join([getattr(clip, f.name) for clip in clips]) for f in fields(Clip)}
-    return Clip(**joined)

@@ -29,6 +29,7 @@ class Recording(ABC):
         rate_hz: nominal frame rate.
         classes: classes of the point labels; None where points carry none, or where only ids are known.
         actions: classes of `LabelledFrame.action`; None where frames carry none.
+        action: class of the recording as a whole, -1 where it has none or its frames have classes of their own.
         has_poses: whether `Frame.T_world_sensor` holds recorded poses (identity otherwise).
         left_out: malformed frames that the latest iteration has left out.
     """
@@ -37,6 +38,7 @@ class Recording(ABC):
     rate_hz: float
     classes: tuple[ClassInfo, ...] | None = None
     actions: tuple[ClassInfo, ...] | None = None
+    action: int = -1
     has_poses: bool = False
     left_out: int = 0
 

@@ -16,7 +16,6 @@ from pointata.errors import DataError
 from pointata.evaluation.confusion import ConfusionMatrix
 from pointata.evaluation.metrics import accuracy, iou_per_class, mean_iou, percentiles
 from pointata.evaluation.segment_metrics import SegmentScore
-from pointata.evaluation.sources import VideoRecording
 from pointata.evaluation.video_metrics import VideoVote
 from pointata.frame import LabelledFrame
 from pointata.prediction import Prediction
@@ -186,7 +185,7 @@ def _count(score: OfflineScore, tasks: frozenset[str], actions: _Actions) -> Non
             segments.update(truth, np.array(actions.given["segments"], np.int64))
 
 
-def _vote(score: OfflineScore, video: VideoRecording, number: int, actions: _Actions) -> None:
+def _vote(score: OfflineScore, video: Recording, number: int, actions: _Actions) -> None:
     """Let the frames of a video of one action vote; its number tells it from others of its name."""
     if score.vote is None or not actions.scores:
         score.unvoted.append(video.name)
@@ -222,7 +221,7 @@ def evaluate(
             if prediction.frame_count >= predictor.options.min_frames:
                 actions.take(item.action, prediction)
         _count(score, tasks, actions)
-        if "action" in tasks and isinstance(recording, VideoRecording) and recording.action >= 0:
+        if "action" in tasks and recording.action >= 0:
             _vote(score, recording, number, actions)
         score.left_out += recording.left_out
         progress(recording.name, score.frames)

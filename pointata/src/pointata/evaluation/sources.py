@@ -14,11 +14,7 @@ from pointata.model.bundle import BundleMetadata
 
 
 class VideoRecording(Recording):
-    """A video of a data set as a recording; frames without an action of their own take the video's.
-
-    Attributes:
-        action: class of the whole video, -1 where frames carry classes of their own, or none.
-    """
+    """A video of a data set as a recording; frames without an action of their own take the video's."""
 
     def __init__(self, video: Video, video_set: VideoSet) -> None:
         """Take a video of a set; nothing is read yet."""

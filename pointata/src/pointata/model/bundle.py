@@ -197,13 +197,15 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace
     Raises:
         BundleError: the folder already has a different backbone of that name, and it is not to be replaced.
     """
-    require_place(folder, model, metadata, replace_backbone)
+    require_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     backbone = stored(backbone_state(model))
     fingerprint = checksum(backbone)
     backbone_path = folder / f"{metadata.backbone}.safetensors"
     if replace_backbone or not backbone_path.exists():
         _write_backbone(backbone_path, backbone, metadata.network.backbone, {})
+    else:
+        _require_same_backbone(backbone_path, fingerprint)
     path = folder / f"{metadata.name}.safetensors"
     content = {"metadata": metadata.to_dict(), "backbone_checksum": fingerprint}
     write(path, "adapter", stored(adapter_state(model)), content)
@@ -219,10 +221,13 @@ def require_place(folder: Path, model: PointATA, metadata: BundleMetadata, repla
     """
     require_folder(folder)
     path = folder / f"{metadata.backbone}.safetensors"
-    if replace_backbone or not path.exists():
-        return
+    if not replace_backbone and path.exists():
+        _require_same_backbone(path, checksum(stored(backbone_state(model))))
+
+
+def _require_same_backbone(path: Path, fingerprint: str) -> None:
     header = read_header(path)
-    if header["kind"] != "backbone" or header.get("checksum") != checksum(stored(backbone_state(model))):
+    if header["kind"] != "backbone" or header.get("checksum") != fingerprint:
         raise BundleError(f"{path} holds another backbone: write to another folder, or remove the file")
 
 
@@ -320,9 +325,10 @@ def read_metadata(name: str) -> BundleMetadata:
 
 def describe(name: str) -> dict[str, Any]:
     """What a bundle of any kind (adapter, backbone, aligned embedder), given by name or path, says of itself."""
-    header = read_header(resolve(name))
+    path = resolve(name)
+    header = read_header(path)
     if header["kind"] == "adapter":
-        return {"kind": "adapter", **read_metadata(name).to_dict()}
+        return {"kind": "adapter", **_metadata(path, header).to_dict()}
     return {key: value for key, value in header.items() if key != "format"}
 
 

@@ -1,6 +1,6 @@
 """What a network remembers of a stream, and the clip it takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -32,6 +32,19 @@ class Clip:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in values.items()}
         return Clip(**changed)
+
+    @classmethod
+    def joined(cls, clips: Sequence["Clip"]) -> "Clip":
+        """The streams of several clips of equal shapes as one clip, in order; a single clip as it is."""
+        if len(clips) == 1:
+            return clips[0]
+
+        def join(name: str) -> Tensor | None:
+            values = [getattr(clip, name) for clip in clips]
+            return None if values[0] is None else torch.cat(values)
+
+        joined: dict[str, Any] = {f.name: join(f.name) for f in fields(cls)}
+        return cls(**joined)
 
     def frames(self, start: int, stop: int) -> "Clip":
         """The frames [start, stop) of every stream."""

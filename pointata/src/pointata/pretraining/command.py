@@ -36,7 +36,6 @@ class _PretrainCLI(TrainingCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         super().add_arguments_to_parser(parser)
         parser.set_defaults(out=Path("build/backbones"))
-        parser.link_arguments("seed_everything", "data.seed")
 
 
 def classify(arguments: Sequence[str]) -> dict[str, float]:

@@ -1,8 +1,7 @@
 """Training clips: short runs of frames drawn from sampled recordings, augmented, batched."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -149,14 +148,8 @@ def _cut(recording: SampledRecording, number: int, index: NDArray[np.int64], sha
 
 def collate(items: Sequence[ClipBatch]) -> ClipBatch:
     """Join batches of clips of equal length."""
-
-    def join(name: str) -> Any:
-        present = [getattr(item.clip, name) for item in items]
-        return None if present[0] is None else torch.cat(present)
-
-    clip = Clip(**{part.name: join(part.name) for part in fields(Clip)})
     rest = (torch.cat([getattr(item, name) for item in items]) for name in ("labels", "actions", "videos"))
-    return ClipBatch(clip, *rest)
+    return ClipBatch(Clip.joined([item.clip for item in items]), *rest)
 
 
 class EpochSampler(Sampler[int]):

@@ -36,7 +36,6 @@ class _AdaptCLI(TrainingCLI):
         parser.add_argument(
             "--dry_run", action="store_true", help="say what would be trained and what it costs, then stop"
         )
-        parser.link_arguments("seed_everything", "data.seed")
 
 
 def adapt(arguments: Sequence[str]) -> Path | None:

@@ -71,6 +71,7 @@ class TrainingCLI(LightningCLI):
             "--resume", type=str, default=None, help='checkpoint to continue from; "last" for the run\'s newest, if any'
         )
         parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch; 0 for torch's choice")
+        parser.link_arguments("seed_everything", "data.seed")
 
 
 class WholeFiles(TorchCheckpointIO):
