@@ -70,7 +70,7 @@ python-versions: ## pip install and message test with every python3.10 to python
 	@tools/python_versions
 
 clean: ## remove build outputs and caches; keep .venv
-	@rm -rf build dist log install *.egg-info pointata/build pointata/src/*.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf build dist log install *.egg-info pointata/build pointata/src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find pointata ros_pointata test launch -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## also remove .venv and the generated messages
