@@ -10,9 +10,9 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from pointata import DataError, Prediction
+from pointata.picking import FramePicker
 from ros_pointata.cloud import DecodedCloud, decode_cloud, layout_key, stamp_to_ns
 from ros_pointata.ego_motion import PoseEstimate
-from ros_pointata.frame_picking import FramePicker
 from ros_pointata.health import Health
 from ros_pointata.model import Model
 from ros_pointata.motion_sources import MotionSource

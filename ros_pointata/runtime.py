@@ -5,7 +5,7 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
-from ros_pointata.frame_picking import FramePicker
+from pointata.picking import FramePicker
 from ros_pointata.health import PARAMETERS, Health
 from ros_pointata.model import ModelLoader, overlaps
 from ros_pointata.motion_sources import motion_source

@@ -69,3 +69,13 @@ def test_a_frame_given_as_a_clip_and_a_damaged_file_are_sentences(tmp_path: Path
     (folder / "0000.npz").write_bytes((folder / "0000.npz").read_bytes()[:100])
     with pytest.raises(DataError, match=r"0000\.npz cannot be read as \.npz"):
         open_recording(folder)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 600.0])
+def test_the_rate_counts_frames_over_time(tmp_path: Path, pause_s: float) -> None:
+    """A radar at 30 Hz whose stamps come in pairs 1.4 ms apart, with or without a pause in the recording."""
+    gaps = np.resize([0.0014, 1 / 15 - 0.0014], 60)
+    gaps[31] += pause_s
+    stamps_ns = 10**18 + np.rint(np.concatenate(([0], np.cumsum(gaps))) * 1e9).astype(np.int64)
+    np.savez(tmp_path / "radar.npz", points=np.zeros((61, 4, 3), np.float32), stamp_ns=stamps_ns)
+    assert open_recording(tmp_path / "radar.npz").rate_hz == pytest.approx(30, rel=0.03)

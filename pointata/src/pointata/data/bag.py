@@ -18,10 +18,13 @@ from pointata.data.recording import Recording
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 from pointata.geometry.pose import Pose
+from pointata.rates import mean_rate_hz
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 ODOMETRY = "nav_msgs/msg/Odometry"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
+#: Clouds that the rate is measured over; enough for bursts, few enough to be read at once.
+RATE_CLOUDS = 41
 
 _log = logging.getLogger(__name__)
 
@@ -174,11 +177,9 @@ class BagRecording(Recording):
         return topics[0]
 
     def _measure_rate(self, reader: Any) -> float:
-        """Median rate of the first clouds by time of recording; 10 Hz where one cloud is all."""
+        """Rate of the first clouds by time of recording; 10 Hz where one cloud is all."""
         connections = [c for c in reader.connections if c.topic == self.topic]
-        times = [time_ns for _, time_ns, _ in islice(reader.messages(connections), 20)]
-        period = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-        return 1e9 / period if period > 0 else 10.0
+        return mean_rate_hz([time_ns for _, time_ns, _ in islice(reader.messages(connections), RATE_CLOUDS)])
 
     def _read_track(self, reader: Any, wanted: str | None) -> tuple[PoseTrack | None, str]:
         """Odometry and the frame whose pose it is."""

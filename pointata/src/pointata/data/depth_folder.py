@@ -10,6 +10,7 @@ from pointata.data.recording import IndexedRecording
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.rigid import is_rigid
+from pointata.rates import mean_rate_hz
 
 #: Depth values that mean "no measurement".
 INVALID_DEPTHS = (0, 65535)
@@ -47,7 +48,7 @@ class DepthFolderRecording(IndexedRecording):
         self._stride = int(stride)
         numbers = file_numbers(self._files, "frame-", ".depth.png")
         self._stamps_ns = np.rint(numbers * (1e9 / camera_hz)).astype(np.int64)
-        self.rate_hz = camera_hz / float(np.median(np.diff(numbers))) if len(self) > 1 else float(camera_hz)
+        self.rate_hz = mean_rate_hz(self._stamps_ns, default=float(camera_hz))
         self._intrinsics = self._read_intrinsics()
         self.has_poses = _pose_file(self._files[0]).is_file()
         self._rays: NDArray[np.float32] | None = None

@@ -14,6 +14,7 @@ from pointata.data.recording import IndexedRecording
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.rigid import is_rigid
+from pointata.rates import mean_rate_hz
 
 #: Names in a file that are no feature.
 RESERVED = ("points", "stamp", "stamp_ns", "labels", "T_world_sensor")
@@ -70,8 +71,7 @@ class NpzRecording(IndexedRecording):
         late = np.flatnonzero(np.diff(self.stamps_ns) <= 0)
         if len(late):
             raise DataError(f"{self.path}: frame {late[0] + 1} (from 0) is not later than the one before; {order}")
-        period = float(np.median(np.diff(self.stamps_ns))) if len(self) > 1 else 1e8
-        self.rate_hz = 1e9 / period
+        self.rate_hz = mean_rate_hz(self.stamps_ns)
 
 
 class NpzFolderRecording(NpzRecording):
