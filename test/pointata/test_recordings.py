@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pointata import UNLABELLED, DataError
-from pointata.data.files import require, strictly_increasing
+from pointata.data.files import strictly_increasing
 from pointata.data.recording import open_recording
 from pointata.data.semantic_kitti import CLASSES
+from pointata.errors import InstallationError
 from pointata.geometry.rigid import rigid
+from pointata.optional import require
 
 Corrupt = Callable[[Path], object]
 
@@ -180,14 +182,18 @@ def test_semantic_kitti_damage_is_named(semantic_kitti: Path, file: str, corrupt
 
 
 @pytest.mark.parametrize(
-    ("module", "words"), [("h5py", "h5py: pip install h5py"), ("PIL.Image", "PIL: pip install pillow")]
+    ("module", "words"),
+    [
+        ("h5py", "h5py, which is not installed: pip install h5py,"),
+        ("PIL.Image", "PIL, which is not installed: pip install pillow,"),
+    ],
 )
 def test_a_missing_reader_library_is_named(monkeypatch: pytest.MonkeyPatch, module: str, words: str) -> None:
     monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
     monkeypatch.delitem(sys.modules, "PIL.Image", raising=False)
-    with pytest.raises(DataError, match=f"Python module {words} ") as refusal:
+    with pytest.raises(InstallationError, match=f"Python module {words} ") as refusal:
         require(module)
-    assert "./pointata[recordings]" in str(refusal.value)
+    assert 'pip install "./pointata[recordings]"' in str(refusal.value)
 
 
 @pytest.fixture

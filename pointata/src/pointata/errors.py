@@ -15,3 +15,11 @@ class BundleError(PointataError):
 
 class ConfigError(PointataError):
     """A setting outside its range, or settings that contradict each other."""
+
+
+class UsageError(ConfigError):
+    """Arguments that a command does not take."""
+
+
+class InstallationError(PointataError):
+    """A library that this installation lacks."""

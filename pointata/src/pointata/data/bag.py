@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pointata.data.files import require
 from pointata.data.pointcloud2 import decode_cloud, decode_field, has_field, stamp_to_ns
 from pointata.data.pose_track import PoseTrack, fixed_transform
 from pointata.data.recording import Recording
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 from pointata.geometry.pose import Pose
+from pointata.optional import require
 from pointata.rates import mean_rate_hz
 
 CLOUD = "sensor_msgs/msg/PointCloud2"

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pointata.data.files import file_numbers, numbered_files, read_matrix, require
+from pointata.data.files import file_numbers, numbered_files, read_matrix
 from pointata.data.recording import IndexedRecording
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.rigid import is_rigid
+from pointata.optional import require
 from pointata.rates import mean_rate_hz
 
 #: Depth values that mean "no measurement".

@@ -1,8 +1,6 @@
 """Reading the small file formats that recordings are made of; every error names the file."""
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,16 +63,3 @@ def strictly_increasing(stamps_ns: NDArray[np.int64]) -> NDArray[np.int64]:
     """Recorded stamps with every one that does not follow its predecessor moved to 1 ns after it."""
     steps = np.arange(len(stamps_ns))
     return np.maximum.accumulate(stamps_ns - steps) + steps
-
-
-def require(module: str) -> Any:
-    """Import an optional reader library, or say how to install it."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        missing = (error.name or module).partition(".")[0]
-        package = {"PIL": "pillow"}.get(missing, missing)
-        raise DataError(
-            f"reading this recording needs the Python module {missing}: pip install {package} "
-            "(or, in the checkout, pip install './pointata[recordings]')"
-        ) from error

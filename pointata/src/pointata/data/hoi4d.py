@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pointata.data.files import require
 from pointata.data.palette import coloured
 from pointata.data.set_files import data_folder
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
+from pointata.optional import require
 
 #: The h5 files number the actions without naming them, and no list that ties numbers to names is known to us.
 ACTIONS = coloured(*(f"class {index}" for index in range(19)))

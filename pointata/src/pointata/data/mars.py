@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import class_list
-from pointata.data.files import require, strictly_increasing
+from pointata.data.files import strictly_increasing
 from pointata.data.recording import IndexedRecording
 from pointata.data.set_files import data_folder
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
+from pointata.optional import require
 
 #: The ten movements in the order of the file numbers 1 to 10 (names as the data set gives them, "squad" = squat).
 ACTIONS = class_list(

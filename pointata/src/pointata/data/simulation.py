@@ -26,7 +26,8 @@ class SimulatedRecording(Recording):
 
         Raises:
             DataError: no such scene or option.
-            ConfigError: a value out of range, or open3d is not installed.
+            ConfigError: a value out of range.
+            InstallationError: open3d is not installed.
         """
         from pointata.data import simulator
 

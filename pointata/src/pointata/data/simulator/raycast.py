@@ -1,7 +1,6 @@
 """Nearest hits of rays on labelled triangle meshes, by open3d's RaycastingScene (Embree)."""
 
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.data.simulator.shapes import Solid, merge
-from pointata.errors import ConfigError
+from pointata.optional import require
 
 
 class Hits(NamedTuple):
@@ -26,18 +25,6 @@ class Hits(NamedTuple):
     cosine: NDArray[np.float32]
 
 
-def _open3d() -> ModuleType:
-    try:
-        import open3d
-    except ImportError as error:
-        raise ConfigError(
-            f"The simulator casts its rays with open3d, which cannot be imported here ({error}): "
-            "pip install open3d (or, in the checkout, pip install './pointata[training]')"
-        ) from error
-    module: ModuleType = open3d
-    return module
-
-
 class RayScene:
     """Labelled solids, ready for ray casting.
 
@@ -45,11 +32,11 @@ class RayScene:
         solids: meshes with their class, world coordinates, metres. None of them: every ray misses.
 
     Raises:
-        ConfigError: open3d is not installed.
+        InstallationError: open3d is not installed.
     """
 
     def __init__(self, solids: Sequence[Solid]) -> None:
-        open3d = _open3d()
+        open3d = require("open3d", "training", "the simulator, which casts its rays with open3d,")
         mesh = merge([solid.mesh for solid in solids])
         self._labels = np.repeat(
             np.array([solid.label for solid in solids], dtype=np.uint8), [len(solid.mesh.faces) for solid in solids]

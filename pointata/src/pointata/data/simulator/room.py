@@ -40,7 +40,8 @@ class RoomSimulator:
         rate_hz: as given.
 
     Raises:
-        ConfigError: a setting is out of range, or open3d is not installed.
+        ConfigError: a setting is out of range.
+        InstallationError: open3d is not installed.
     """
 
     classes = ROOM_CLASSES

@@ -39,7 +39,8 @@ class StreetSimulator:
         rate_hz: as given.
 
     Raises:
-        ConfigError: a setting is out of range, or open3d is not installed.
+        ConfigError: a setting is out of range.
+        InstallationError: open3d is not installed.
     """
 
     classes = STREET_CLASSES
