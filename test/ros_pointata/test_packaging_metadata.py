@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+import pointata
+
 tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +54,7 @@ def test_one_version_everywhere() -> None:
         "package.xml": PACKAGE_XML.findtext("version"),
         "pyproject.toml": toml("pyproject.toml")["project"]["version"],
         "pointata/pyproject.toml": toml("pointata/pyproject.toml")["project"]["version"],
+        "pointata.__version__": pointata.__version__,
     }
     assert len(set(versions.values())) == 1, versions
     version = versions["package.xml"]

@@ -5,6 +5,8 @@ from pointata.errors import BundleError, DataError, PointataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.prediction import ActionResult, ActionSegment, Prediction, SemanticResult
 
+__version__ = "0.1.0"
+
 __all__ = [
     "UNLABELLED",
     "ActionResult",
@@ -17,4 +19,5 @@ __all__ = [
     "PointataError",
     "Prediction",
     "SemanticResult",
+    "__version__",
 ]
