@@ -16,7 +16,7 @@ from pointata import BundleError
 from pointata.model.bundle import load_backbone
 from pointata.model.config import BACKBONES
 from pointata.model.point_mae import import_checkpoint
-from pointata.pretraining.command import import_point_mae
+from pointata.pretraining.import_command import import_point_mae
 
 #: Names and shapes as published: layer -> (shape of the weight, has a bias); 384 wide, 12 blocks.
 LAYERS: dict[str, tuple[tuple[int, ...], bool]] = {

@@ -1,58 +1,115 @@
 """The `pointata` command."""
 
-import argparse
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
-from importlib import import_module
+from difflib import get_close_matches
+from typing import NamedTuple
 
-from pointata.errors import PointataError
-from pointata.model.bundle import describe, shipped_bundles
+from pointata import __version__
+from pointata.arguments import Parser
+from pointata.errors import PointataError, UsageError
+from pointata.optional import require
 
 
-def _info(arguments: Sequence[str]) -> None:
+def info(arguments: Sequence[str]) -> None:
     """Print the metadata of bundles as YAML."""
     import yaml
 
-    parser = argparse.ArgumentParser(prog="pointata info", description="Show what a bundle says of itself.")
+    from pointata.model.bundle import describe, shipped_bundles
+
+    parser = Parser("info", "Show what a bundle says of itself.", "pointata info sim_room")
     parser.add_argument("models", nargs="*", help="bundles: paths or shipped names; none for all shipped ones")
     for name in parser.parse_args(arguments).models or shipped_bundles():
         sys.stdout.write(yaml.safe_dump({name: describe(name)}, sort_keys=False))
 
 
-#: Module and function of each command, imported when called: most need libraries that a robot does not have.
-_COMMANDS = {
-    "pretrain": ("pointata.pretraining.command", "pretrain", "make a 3D backbone by masked autoencoding of shapes"),
-    "classify": ("pointata.pretraining.command", "classify", "check a backbone: classification of labelled shapes"),
-    "import-point-mae": (
-        "pointata.pretraining.command", "import_point_mae", "make a backbone of an official Point-MAE checkpoint"
+class Command(NamedTuple):
+    """A subcommand: a function of a module, imported when it is called, as it may need what a robot does not have."""
+
+    module: str
+    function: str
+    extra: str
+    """Of the installation, which has the libraries that the module imports; "" for the plain one."""
+    text: str
+
+
+COMMANDS = {
+    "pretrain": Command(
+        "pointata.pretraining.command", "pretrain", "training", "make a 3D backbone by masked autoencoding of shapes"
     ),
-    "align": ("pointata.transfer.align_command", "align", "stage 1: align the embedder by optimal transport"),
-    "adapt": ("pointata.transfer.command", "adapt", "stage 2: train adapters and heads (or more) on point videos"),
-    "frame-heads": (
-        "pointata.transfer.command", "frame_heads", "train a bundle's action heads further, its trunk frozen"
+    "classify": Command(
+        "pointata.pretraining.command", "classify", "training", "check a backbone: classification of labelled shapes"
     ),
-    "evaluate": ("pointata.evaluation.command", "run", "measure a bundle on recordings or a data set"),
-    "info": ("pointata.cli", "_info", "show what a bundle says of itself"),
+    "import-point-mae": Command(
+        "pointata.pretraining.import_command", "import_point_mae", "",
+        "make a backbone of an official Point-MAE checkpoint",
+    ),
+    "align": Command(
+        "pointata.transfer.align_command", "align", "training", "stage 1: align the embedder by optimal transport"
+    ),
+    "adapt": Command(
+        "pointata.transfer.command", "adapt", "training", "stage 2: train adapters and heads (or more) on point videos"
+    ),
+    "frame-heads": Command(
+        "pointata.transfer.command", "frame_heads", "training",
+        "train a bundle's action heads further, its trunk frozen",
+    ),
+    "evaluate": Command("pointata.evaluation.command", "run", "", "measure a bundle on recordings or a data set"),
+    "info": Command("pointata.cli", "info", "", "show what a bundle says of itself"),
 }  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; returns the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    overview = "\n".join(f"  {name:18s}{text}" for name, (_, _, text) in _COMMANDS.items())
-    if not given or given[0] not in _COMMANDS:
-        stream = sys.stdout if given and given[0] in ("-h", "--help") else sys.stderr
-        stream.write(f"usage: pointata COMMAND ... (COMMAND --help says more)\n{overview}\n")
-        return 0 if stream is sys.stdout else 2
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    try:
-        module, function, _ = _COMMANDS[given[0]]
-        getattr(import_module(module), function)(given[1:])
+    """Run one subcommand; returns the exit code: 1 for an error, 2 for wrong arguments, 130 after Ctrl-C."""
+    name, *rest = list(sys.argv[1:] if arguments is None else arguments) or [""]
+    if name == "--version":
+        sys.stdout.write(f"pointata {__version__}\n")
         return 0
+    if name not in COMMANDS:
+        return _overview(name)
+    _speak_for_itself()
+    try:
+        command = COMMANDS[name]
+        module = require(command.module, command.extra, "this command")
+        getattr(module, command.function)(rest)
+        return 0
+    except KeyboardInterrupt as stop:
+        return _fail(130, f"pointata {name}: stopped by Ctrl-C{f'; {stop}' if str(stop) else ''}")
+    except UsageError as error:
+        return _fail(2, f"pointata {name}: {error}; see pointata {name} --help")
     except (PointataError, OSError) as error:
-        sys.stderr.write(f"pointata {given[0]}: {error}\n")
-        return 1
+        return _fail(1, f"pointata {name}: {error}")
+
+
+def _fail(code: int, sentence: str) -> int:
+    sys.stderr.write(f"{sentence}\n")
+    return code
+
+
+def _overview(name: str) -> int:
+    """Say which commands there are; an error unless that was asked for."""
+    asked = name in ("-h", "--help")
+    stream = sys.stdout if asked else sys.stderr
+    if name and not asked:
+        near = get_close_matches(name, COMMANDS, 1)
+        stream.write(f"pointata: there is no command {name!r}{f': did you mean {near[0]}?' if near else ''}\n")
+    commands = "\n".join(f"  {name:18s}{command.text}" for name, command in COMMANDS.items())
+    stream.write(f"usage: pointata COMMAND ... (COMMAND --help says more)\n       pointata --version\n{commands}\n")
+    return 0 if asked else 2
+
+
+def _speak_for_itself() -> None:
+    """Show this package's log and warnings, of others' the log from WARNING on; Python can be asked for more (-W).
+
+    The libraries' words (tips, hardware that is absent, uses that will end) are for those who develop with them.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    logging.getLogger("pointata").setLevel(logging.INFO)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("default", category=UserWarning, module=r"pointata\.")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """`pointata evaluate`: a bundle's scores on recordings and data sets, as a table and as JSON."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from pointata.arguments import Parser
 from pointata.errors import ConfigError
 from pointata.evaluation.metrics import iou_per_class, recall_per_class
 from pointata.evaluation.offline import OfflineScore, evaluate
@@ -18,8 +18,10 @@ from pointata.predictor import Predictor
 
 def run(arguments: Sequence[str]) -> None:
     """Parse the arguments, evaluate, print."""
-    parser = argparse.ArgumentParser(
-        prog="pointata evaluate", description="Measure a bundle on recordings, and on videos of data sets."
+    parser = Parser(
+        "evaluate",
+        "Measure a bundle on recordings, and on videos of data sets.",
+        'pointata evaluate sim_room "sim:room?seed=0&split=test&frames=150"',
     )
     parser.add_argument("model", help="bundle: a path or the name of a shipped one")
     parser.add_argument(

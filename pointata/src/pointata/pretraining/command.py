@@ -1,34 +1,37 @@
-"""`pointata pretrain`, `classify` and `import-point-mae`: command lines around backbones and their check."""
+"""`pointata pretrain` and `pointata classify`: command lines around backbones and their check."""
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from pointata.memory import keep_freed_memory
-from pointata.model.bundle import read_backbone, save_backbone
-from pointata.model.point_mae import import_checkpoint
+from pointata.model.bundle import read_backbone
 from pointata.paths import require_folder
 from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.masked import Pretrain
 from pointata.pretraining.shape_data import ShapeData
 from pointata.pretraining.shapes import load_shapes
+from pointata.transfer.arguments import SettingsParser, wording
 from pointata.transfer.run import TrainingCLI, fit
 
 _log = logging.getLogger(__name__)
+
+_PRETRAIN = "pointata pretrain --config config/train/pretrain_tiny.yaml"
+_CLASSIFY = "pointata classify --backbone pointmae_tiny --source sim:shapes"
 
 
 def pretrain(arguments: Sequence[str]) -> Path:
     """Train as the arguments say and write the backbone bundle; returns its path."""
     # each epoch draws its own point sets
-    cli = _PretrainCLI(Pretrain, ShapeData, arguments, reload_dataloaders_every_n_epochs=1)
+    words = wording("pretrain", "Make a 3D backbone by masked autoencoding of shapes and frames.", _PRETRAIN)
+    cli = _PretrainCLI(Pretrain, ShapeData, arguments, words, reload_dataloaders_every_n_epochs=1)
     require_folder(cli.config.out)
     fit(cli)
     path: Path = cli.model.save(cli.config.out)
+    _log.info("the backbone is %s", path)
     return path
 
 
@@ -40,14 +43,14 @@ class _PretrainCLI(TrainingCLI):
 
 def classify(arguments: Sequence[str]) -> dict[str, float]:
     """Check a backbone: accuracy on labelled shapes of a linear probe, fine-tuned, and trained from random weights."""
-    parser = ArgumentParser(prog="pointata classify", description=classify.__doc__)
+    parser = SettingsParser(**wording("classify", str(classify.__doc__), _CLASSIFY))
     parser.add_argument("--config", action="config", help="YAML file with the settings below")
     parser.add_argument("--backbone", type=str, required=True, help="backbone bundle: a path or a name")
     parser.add_argument("--source", type=str, default="sim:shapes", help="labelled shapes: a folder or sim:shapes?...")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the shapes, the weights and the batches")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch; 0 for torch's choice")
     parser.add_class_arguments(ClassifySettings, "settings")
-    given = parser.instantiate_classes(parser.parse_args(list(arguments)))
+    given = parser.instantiate(parser.parse_args(list(arguments)))
     keep_freed_memory()
     if given.threads:
         torch.set_num_threads(given.threads)
@@ -60,15 +63,3 @@ def classify(arguments: Sequence[str]) -> dict[str, float]:
         result[start] = accuracy(model, test, density)
         _log.info("%s: %.3f of %d test shapes", start, result[start], len(test))
     return result
-
-
-def import_point_mae(arguments: Sequence[str]) -> Path:
-    """Write the backbone bundle of an official checkpoint; returns its path."""
-    parser = argparse.ArgumentParser(
-        prog="pointata import-point-mae", description="Make a backbone bundle of an official Point-MAE checkpoint."
-    )
-    parser.add_argument("file", type=Path, help="checkpoint (.pth), from pre-training or fine-tuned")
-    parser.add_argument("--name", default="point_mae", help="name of the bundle (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("build/backbones"), help="folder (default: %(default)s)")
-    given = parser.parse_args(list(arguments))
-    return save_backbone(given.out, given.name, import_checkpoint(given.file), {"imported": given.file.name})

@@ -1,13 +1,13 @@
 """`pointata align`: command line around stage 1 and its data."""
 
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import lightning
 import torch
-from jsonargparse import ArgumentParser
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from pointata.errors import ConfigError
@@ -18,11 +18,15 @@ from pointata.paths import require_folder
 from pointata.pretraining.shapes import load_shapes
 from pointata.transfer.align import Align, AlignSettings, shape_features
 from pointata.transfer.aligned import save_aligned
+from pointata.transfer.arguments import SettingsParser, wording
 from pointata.transfer.network import on_backbone
-from pointata.transfer.run import possible
+from pointata.transfer.run import interruptible, possible, quiet_lightning
 from pointata.transfer.videos import VideoClips
 
 _log = logging.getLogger(__name__)
+
+_DESCRIPTION = "Align the point align embedder with a labelled 3D set (stage 1); stage 2 takes the result as `aligned`."
+_EXAMPLE = "pointata align --config config/train/sim_room_align.yaml"
 
 
 def build_network(settings: AlignSettings, features: Sequence[str]) -> PointATA:
@@ -38,16 +42,16 @@ def build_network(settings: AlignSettings, features: Sequence[str]) -> PointATA:
 
 def align(arguments: Sequence[str]) -> Path:
     """Align the point align embedder with a labelled 3D set (stage 1); returns the path of the result."""
-    parser = ArgumentParser(prog="pointata align", description=align.__doc__)
+    parser = SettingsParser(**wording("align", _DESCRIPTION, _EXAMPLE))
     parser.add_argument("--config", action="config", help="YAML file with the settings below")
     parser.add_argument("--source", type=str, default="sim:shapes", help="labelled 3D set: a folder or sim:shapes?...")
     parser.add_argument("--out", type=Path, default=Path("build/aligned"), help="folder for the result")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the shapes, the clips and what is drawn of them")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads of torch; 0 for torch's choice")
     parser.add_argument("--accelerator", type=str, default="auto", help='Lightning\'s: "auto", "cpu", "gpu"')
     parser.add_class_arguments(AlignSettings, "settings")
     parser.add_class_arguments(VideoClips, "data")
-    given = parser.instantiate_classes(parser.parse_args(list(arguments)))
+    given = parser.instantiate(parser.parse_args(list(arguments)))
     settings: AlignSettings = given.settings
     data: VideoClips = given.data
     require_folder(given.out)
@@ -57,6 +61,7 @@ def align(arguments: Sequence[str]) -> Path:
             f"data.sampling.points is {data.sampling.points}"
         )
     keep_freed_memory()
+    quiet_lightning()
     if given.threads:
         torch.set_num_threads(given.threads)
     lightning.seed_everything(given.seed)
@@ -74,9 +79,12 @@ def align(arguments: Sequence[str]) -> Path:
             logger=TensorBoardLogger(given.out, name=f"{settings.name}_align"),
             log_every_n_steps=1,
             enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=sys.stdout.isatty(),
             reload_dataloaders_every_n_epochs=1,  # each epoch draws its own clips
         )
-    trainer.fit(module)
+    with interruptible("nothing was written"):
+        trainer.fit(module)
     for name, value in module.after.items():
         _log.info("%s: %.4g before, %.4g after", name, module.before[name], value)
     path = Path(given.out) / f"{settings.name}_align.safetensors"
@@ -97,4 +105,5 @@ def align(arguments: Sequence[str]) -> Path:
             "torch": torch.__version__,
         },
     )
+    _log.info("the aligned embedder is %s", path)
     return path

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from pointata.memory import keep_freed_memory
 from pointata.transfer.adapt import Adapt
+from pointata.transfer.arguments import SettingsParser, wording
 from pointata.transfer.dry_run import describe
 from pointata.transfer.frame_heads import FrameHeadSettings, train_frame_heads
 from pointata.transfer.ledger import Ledger
@@ -17,15 +17,18 @@ from pointata.transfer.videos import VideoClips
 
 _log = logging.getLogger(__name__)
 
+_ADAPT = "pointata adapt --config config/train/own_recordings.yaml --data.set recordings:PATH"
+_FRAME_HEADS = "pointata frame-heads --config config/train/sim_room_heads.yaml"
+
 
 def frame_heads(arguments: Sequence[str]) -> None:
     """Train action and segments heads on cached features; the data are set as for `adapt`."""
-    parser = ArgumentParser(prog="pointata frame-heads", description=frame_heads.__doc__)
+    parser = SettingsParser(**wording("frame-heads", str(frame_heads.__doc__), _FRAME_HEADS))
     parser.add_argument("--config", action="config", help="YAML file with the settings below")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the views, the batches, the noise and the dropout")
     parser.add_class_arguments(FrameHeadSettings, "heads")
     parser.add_class_arguments(VideoClips, "data")
-    settings = parser.instantiate_classes(parser.parse_args(list(arguments)))
+    settings = parser.instantiate(parser.parse_args(list(arguments)))
     keep_freed_memory()
     train_frame_heads(settings.heads, settings.data, settings.seed)
 
@@ -41,15 +44,17 @@ class _AdaptCLI(TrainingCLI):
 def adapt(arguments: Sequence[str]) -> Path | None:
     """Train as the arguments say and write the bundle and its ledger; returns the bundle's path, None for a dry run."""
     # the samplers share the clips out among processes themselves
-    cli = _AdaptCLI(Adapt, VideoClips, arguments, use_distributed_sampler=False)
+    words = wording("adapt", "Train a bundle of point videos: adapters and heads on a backbone (stage 2).", _ADAPT)
+    cli = _AdaptCLI(Adapt, VideoClips, arguments, words, use_distributed_sampler=False)
     cli.model.build(cli.datamodule)
     if cli.config.dry_run:
         describe(cli.model, cli.datamodule)
         return None
     cli.model.require_place(cli.config.out, cli.datamodule)
+    trained, total = cli.model.parameter_counts()
+    _log.info("%s of %s parameters are trained", f"{trained:,}", f"{total:,}")
     ledger = Ledger()
     fit(cli, ledger)
-    trained, total = cli.model.parameter_counts()
     if not cli.trainer.is_global_zero:
         return None
     path: Path = cli.model.save(cli.config.out)

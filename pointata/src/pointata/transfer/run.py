@@ -1,7 +1,7 @@
 """What every training command has in common: Lightning's command line, checkpoints, and going on after a stop."""
 
 import logging
-import warnings
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from pointata.errors import ConfigError
 from pointata.memory import keep_freed_memory
 from pointata.paths import require_folder
+from pointata.transfer.arguments import TrainingParser
 from pointata.transfer.videos import VideoClips
 
 _log = logging.getLogger(__name__)
@@ -33,6 +34,14 @@ def possible() -> Iterator[None]:
         raise ConfigError(f"the trainer cannot run like this: {error}") from error
 
 
+def quiet_lightning() -> None:
+    """Show no more of Lightning's log than warnings: its tips and its account of this machine are not the command's."""
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()  # they came while it was imported; the command's own log shows the warnings
+        logger.setLevel(logging.WARNING)
+
+
 class TrainingCLI(LightningCLI):
     """LightningCLI with this project's options and defaults; it only parses and builds, `fit` trains."""
 
@@ -41,20 +50,27 @@ class TrainingCLI(LightningCLI):
         model: type[lightning.LightningModule],
         data: type[lightning.LightningDataModule],
         arguments: Sequence[str],
+        words: dict[str, Any],
         **trainer_defaults: Any,
     ) -> None:
         keep_freed_memory()
-        warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # the command's name is no argument of it
-        for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
-            logging.getLogger(name).handlers.clear()  # the command's own log shows their messages
+        quiet_lightning()
         super().__init__(
             model,
             data,
             args=list(arguments),
             run=False,
+            parser_class=TrainingParser,
+            parser_kwargs=words,
+            auto_configure_optimizers=False,
             seed_everything_default=0,
             save_config_callback=None,
-            trainer_defaults={"num_sanity_val_steps": 0, **trainer_defaults},
+            trainer_defaults={
+                "num_sanity_val_steps": 0,
+                "enable_model_summary": False,
+                "enable_progress_bar": sys.stdout.isatty(),
+                **trainer_defaults,
+            },
         )
         if self.config.threads:
             torch.set_num_threads(self.config.threads)
@@ -63,6 +79,10 @@ class TrainingCLI(LightningCLI):
         """As Lightning's; what this machine cannot do is a ConfigError."""
         with possible():
             return super().instantiate_trainer(**kwargs)
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The seed."""
+        parser.add_argument("--seed_everything", type=int, default=0, help="seed of all that is random")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The options besides those of model, data and trainer."""
@@ -107,7 +127,19 @@ def fit(cli: TrainingCLI, *callbacks: lightning.Callback) -> None:
         epochs = _check(checkpoint, cli.model)
         if isinstance(cli.datamodule, VideoClips):
             cli.datamodule.first_epoch = epochs
-    trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint)
+    with interruptible("pointata goes on from its newest checkpoint with --resume last"):
+        trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint)
+
+
+@contextmanager
+def interruptible(advice: str) -> Iterator[None]:
+    """Ctrl-C, which Lightning answers with an exit of its own, is a KeyboardInterrupt again, with advice."""
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt(advice) from None
+        raise
 
 
 def _is_default(callback: lightning.Callback) -> bool:

@@ -1,0 +1,194 @@
+"""The `pointata` command: what it says of itself, of wrong arguments and of libraries that are not installed."""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from own_folder import write_clip, write_set
+
+import pointata
+from pointata.cli import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
+#: What only the extras install, by the name of import.
+OPTIONAL = {
+    "recordings": ("rosbags", "h5py", "PIL"),
+    "training": ("lightning", "jsonargparse", "ot", "open3d", "torchmetrics", "matplotlib", "tensorboard"),
+}
+
+
+class _ParserReached(BaseException):
+    pass
+
+
+def parser_of(command: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The parser that a command makes: the command is run up to the moment in which it parses."""
+    if COMMANDS[command].extra:
+        for name in ("lightning", "jsonargparse"):
+            pytest.importorskip(name, reason=f"training needs {name} (pip install {name})")
+    caught: list[argparse.ArgumentParser] = []
+
+    def parse_args(parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        caught.append(parser)
+        raise _ParserReached
+
+    module = import_module(COMMANDS[command].module)
+    owners = [argparse.ArgumentParser]
+    if COMMANDS[command].extra:
+        owners.append(import_module("jsonargparse").ArgumentParser)
+    with monkeypatch.context() as patch:
+        for owner in owners:
+            patch.setattr(owner, "parse_args", parse_args)
+        with pytest.raises(_ParserReached):
+            getattr(module, COMMANDS[command].function)([])
+    return caught[0]
+
+
+def settings(parser: Any) -> Iterator[argparse.Action]:
+    """All that a parser takes, but --help and the like, which print something else and exit."""
+    for action in parser._actions:
+        if not isinstance(action, argparse._HelpAction) and not action.dest.endswith(".help"):
+            yield action
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_setting_has_a_sentence_of_help(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = parser_of(command, monkeypatch)
+    found = {"/".join(a.option_strings) or a.dest: a.help for a in settings(parser)}
+    assert found
+    bare = [name for name, text in found.items() if not text or text == argparse.SUPPRESS or len(text.split()) < 2]
+    assert bare == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_names_the_command_and_ends_with_an_example_that_it_takes(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = parser_of(command, monkeypatch)
+    text = parser.format_help()
+    assert text.startswith(f"usage: pointata {command} ")
+    *_, heading, example = text.strip().splitlines()
+    assert heading == "example:"
+    words = shlex.split(example)
+    assert words[:2] == ["pointata", command]
+    monkeypatch.chdir(ROOT)
+    parser.parse_args(words[2:])
+
+
+WRONG = [
+    (["adapt", "--model.settings.nme=x"], "adapt"),
+    (["pretrain", "--data.points=many"], "pretrain"),
+    (["classify"], "classify"),
+    (["align", "--settings.method=magic"], "align"),
+    (["frame-heads", "--heads.views=1.5"], "frame-heads"),
+    (["evaluate"], "evaluate"),
+    (["evaluate", "sim_room", "x", "--split", "most"], "evaluate"),
+    (["import-point-mae"], "import-point-mae"),
+    (["info", "--loud"], "info"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "command"), WRONG)
+def test_wrong_arguments_are_one_sentence(
+    arguments: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if COMMANDS[command].extra:
+        pytest.importorskip("lightning", reason="training needs lightning (pip install lightning)")
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 1
+    assert shown.err.startswith(f"pointata {command}: ")
+    assert shown.err.endswith(f"; see pointata {command} --help\n")
+
+
+def test_an_unknown_command_is_named_with_its_neighbour(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["adpt"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("pointata: there is no command 'adpt': did you mean adapt?\nusage: pointata COMMAND")
+    assert all(f"\n  {name} " in error for name in COMMANDS)
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pointata {pointata.__version__}\n"
+
+
+def without(libraries: tuple[str, ...], *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run `pointata` in a process of its own that cannot import some libraries."""
+    blocked = "".join(f"sys.modules[{name!r}] = None\n" for name in libraries)
+    code = f"import sys\n{blocked}from pointata.cli import main\nsys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, *arguments]
+    environment = {**os.environ, "PYTHONWARNINGS": ""}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize("command", [name for name, command in COMMANDS.items() if command.extra])
+def test_a_command_without_its_libraries_names_what_installs_them(command: str, tmp_path: Path) -> None:
+    done = without(OPTIONAL["training"] + OPTIONAL["recordings"], command, "--help", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"pointata {command}: this command needs the Python module ")
+    assert 'pip install "pointata[training]"' in done.stderr
+
+
+@pytest.mark.parametrize("command", [name for name, command in COMMANDS.items() if not command.extra])
+def test_the_other_commands_need_no_extra(command: str, tmp_path: Path) -> None:
+    done = without(OPTIONAL["training"] + OPTIONAL["recordings"], command, "--help", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: pointata {command} ")
+
+
+def test_only_this_package_speaks_while_commands_run(tmp_path: Path) -> None:
+    for module in ("lightning", "jsonargparse", "torchmetrics"):
+        pytest.importorskip(module, reason=f"training needs {module} (pip install {module})")
+    write_set(tmp_path / "set")
+    trainer = "--trainer.max_epochs=1 --trainer.accelerator=cpu"
+    data = (
+        "--data.set=recordings:set --data.clips.frames=3 --data.clips.dense_frames=1 --data.sampling.points=16 "
+        "--data.sampling.point_neighbours=4 --data.augmentation.mirror=false"
+    )
+    runs = [
+        "align --settings.name=near --settings.backbone=pointmae_tiny --settings.epochs=1 "
+        f"--settings.groups=8 --settings.group_size=2 --source=sim:shapes?count=30 --accelerator=cpu {data}",
+        "adapt --model.settings.name=own --model.settings.backbone=pointmae_tiny "
+        "--model.settings.groups=8 --model.settings.group_size=2 --model.settings.window=4 "
+        f"--model.settings.settle_frames=1 {data} {trainer} --out=bundles",
+        "frame-heads --heads.bundle=bundles/own.safetensors --heads.views=1 --heads.steps=1 --heads.batch=2 "
+        f"--heads.settle_frames=1 {data}",
+    ]
+    for run in runs:
+        done = without((), *run.split(), folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == ""
+        foreign = [line for line in done.stderr.splitlines() if not line.startswith("INFO ")]
+        assert foreign == []
+        words = ("Tip", "litlogger", "GPU", "TPU", "dataloader", "deprecat", "Seed set", "tensorboard")
+        assert [word for word in words if word in done.stderr] == []
+
+
+def test_a_plain_installation_measures_recordings_in_numpy_files(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.npz", frames=6, doppler=np.zeros((6, 6), np.float32))
+    given = ("evaluate", "mars_actions", "clip.npz", "--device", "cpu", "--json", "figures.json")
+    done = without(OPTIONAL["training"] + OPTIONAL["recordings"], *given, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "figures.json").read_text())["frames"] == 6
+
+
+def test_a_reader_whose_library_is_missing_names_it(tmp_path: Path) -> None:
+    (tmp_path / "drive.mcap").touch()
+    given = ("evaluate", "sim_street", "drive.mcap", "--device", "cpu")
+    done = without(OPTIONAL["recordings"], *given, folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pointata evaluate: reading this recording needs the Python module rosbags")
+    assert 'pip install "pointata[recordings]"' in done.stderr
