@@ -17,8 +17,8 @@ class Health:
     """Counters, last reasons and standing warnings; every method may be called from any thread.
 
     Frame counters: received (every cloud), inferred (answered), dropped (overwritten while the model was busy, or
-    waiting when the node was deactivated or cleaned up), skipped (left out by the stride), rejected (unusable),
-    failed (the model raised), ignored (~/enable is false).
+    waiting when the node was deactivated or cleaned up), skipped (left out by the stride, whether or not it is joined
+    into a later frame), rejected (unusable), failed (the model raised), ignored (~/enable is false).
     """
 
     def __init__(self) -> None:

@@ -28,6 +28,11 @@ class ModelMetadata(Protocol):
         ...
 
     @property
+    def merge(self) -> int:
+        """Clouds that were joined into each frame of the training data."""
+        ...
+
+    @property
     def window_frames(self) -> int:
         """Frames of a full window."""
         ...

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from pointata.errors import ConfigError
+from pointata.merging import MOST
 
 
 def _parameter(default: Any, text: str, *, low: float | None = None, high: float | None = None,
@@ -32,6 +33,13 @@ class Window:
         "Use every n-th cloud; 0 = the n that comes nearest to the frame period that the bundle was trained at.",
         low=0,
         high=1000,
+    )
+    merge: int = _parameter(
+        0,
+        "Join the last n clouds of a sparse sensor, those that the stride leaves out included, into one frame; 0 = as "
+        "many as the bundle was trained with, 1 = none.",
+        low=0,
+        high=MOST,
     )
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
 
-from pointata import DataError, Prediction
+from pointata import DataError, Frame, Prediction
+from pointata.merging import RecentClouds, merge_frames
 from pointata.picking import FramePicker
 from ros_pointata.cloud import DecodedCloud, decode_cloud, layout_key, stamp_to_ns
 from ros_pointata.ego_motion import PoseEstimate
@@ -33,12 +34,20 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """A decoded cloud on its way to the worker; times are of time.perf_counter, seconds."""
+    """A decoded cloud on its way to the worker; times are of time.perf_counter, seconds.
 
-    cloud: DecodedCloud
+    `clouds` are those that become one frame, oldest first; the last one is answered.
+    """
+
+    clouds: tuple[DecodedCloud, ...]
     layout: Hashable
     received: float
     decoded: float
+
+    @property
+    def cloud(self) -> DecodedCloud:
+        """The cloud that is answered."""
+        return self.clouds[-1]
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class Pipeline:
     Args:
         model: prepares frames on the second thread, all else on the third.
         picker: which clouds the model takes.
+        recent: the clouds that are joined into one frame.
         motion: where the sensor was; asked on the second thread.
         sink: where predictions go.
         health: what is counted and noted.
@@ -69,12 +79,13 @@ class Pipeline:
     """
 
     def __init__(
-        self, *, model: Model, picker: FramePicker, motion: MotionSource, sink: Sink, health: Health, overlap: bool,
-        logger: Any,         alive: Callable[[], bool] = lambda: True,
+        self, *, model: Model, picker: FramePicker, recent: RecentClouds[DecodedCloud], motion: MotionSource,
+        sink: Sink, health: Health, overlap: bool, logger: Any, alive: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self.enabled = True
         self._model = model
         self._picker = picker
+        self._recent = recent
         self._motion = motion
         self._sink = sink
         self._health = health
@@ -95,7 +106,7 @@ class Pipeline:
         picked = self._picker.pick(stamp_to_ns(msg.header.stamp))
         self._health.note("stride", str(self._picker.stride))
         self._health.warn("frame period", self._picker.warning)
-        if not picked:
+        if not picked and self._recent.count == 1:
             self._health.count("skipped")
             return
         try:
@@ -103,7 +114,12 @@ class Pipeline:
         except DataError as error:
             self._reject(error)
             return
-        worker.submit(Job(cloud, layout_key(msg), received, perf_counter()))
+        layout = layout_key(msg)
+        clouds = self._recent.add(cloud, cloud.stamp_ns, (cloud.frame_id, layout))
+        if picked:
+            worker.submit(Job(clouds, layout, received, perf_counter()))
+        else:
+            self._health.count("skipped")
 
     def prepare(self, job: Job, worker: "Worker[PreparedJob]") -> None:
         """Place and sample one cloud, and hand it over; returns when the model has taken (or answered) it, so that none
@@ -112,7 +128,7 @@ class Pipeline:
         taken = perf_counter()
         pose = self._motion.pose_at(job.cloud.stamp_ns, job.cloud.frame_id)
         placed = perf_counter()
-        prepared = self._model.prepare(job.cloud.frame(pose.T_world_sensor))
+        prepared = self._model.prepare(self._frame(job.clouds, pose))
         self._health.warn("input", "")
         worker.submit(PreparedJob(job, pose, prepared, taken, placed, perf_counter()))
         if self._overlap:
@@ -158,6 +174,20 @@ class Pipeline:
         """Empty the window. On the third thread."""
         self._model.reset()
         self._count_reset(reason)
+
+    def forget(self) -> None:
+        """Join no later cloud with those so far. On the first thread."""
+        self._recent.clear()
+
+    def _frame(self, clouds: tuple[DecodedCloud, ...], pose: PoseEstimate) -> Frame:
+        """The newest cloud, at its pose, joined with those before it whose place relative to it is known."""
+        frames = [clouds[-1].frame(pose.T_world_sensor)]
+        for cloud in reversed(clouds[:-1]):
+            theirs = self._motion.pose_at(cloud.stamp_ns, cloud.frame_id)
+            if theirs.known != pose.known:
+                break
+            frames.insert(0, cloud.frame(theirs.T_world_sensor))
+        return merge_frames(frames)
 
     def _watch_layout(self, layout: Hashable) -> None:
         if self._layout not in (None, layout):

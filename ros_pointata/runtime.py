@@ -5,6 +5,7 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
+from pointata.merging import RecentClouds
 from pointata.picking import FramePicker
 from ros_pointata.health import PARAMETERS, Health
 from ros_pointata.model import ModelLoader, overlaps
@@ -49,12 +50,14 @@ class Runtime:
             model = self._worker.call(lambda: load_model(parameters)).result()
             motion = motion_source(node, parameters.motion)
             stack.callback(motion.close)
+            merge = parameters.window.merge or model.metadata.merge
             outputs = Outputs(node, model.metadata, parameters.output, health)
             stack.callback(outputs.close)
             self.model_name = model.metadata.name
             self._pipeline = Pipeline(
                 model=model,
                 picker=FramePicker(parameters.window.stride, model.metadata.frame_period_s),
+                recent=RecentClouds(merge, parameters.window.max_gap_s),
                 motion=motion,
                 sink=outputs,
                 health=health,
@@ -69,6 +72,7 @@ class Runtime:
         health.note("device", str(model.device))
         health.note("precision", model.precision)
         health.note("ego motion", parameters.motion.source)
+        health.note("merged clouds", str(merge))
 
     def accept(self, msg: Any) -> None:
         """Take a sensor_msgs/PointCloud2 in."""
@@ -80,7 +84,8 @@ class Runtime:
         self._health.warn("enable", "" if enabled else "clouds are ignored until ~/enable is called with true")
 
     def reset(self, reason: str) -> None:
-        """Empty the window before the next cloud; returns at once."""
+        """Empty the window before the next cloud; returns at once. On the executor's thread."""
+        self._pipeline.forget()
         self._worker.call(lambda: self._pipeline.reset(reason))
 
     def drain(self) -> None:

@@ -42,6 +42,7 @@ class StandInMetadata:
         default_factory=lambda: {"action": ACTIONS, "segments": ACTIONS, "semantic": POINTS}
     )
     frame_period_s: float = 0.1
+    merge: int = 1
     window_frames: int = 4
     feature_names: tuple[str, ...] = ()
 

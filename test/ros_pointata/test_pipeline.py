@@ -10,6 +10,7 @@ import pytest
 import ros_pointata.model
 from pointata import DataError, Prediction
 from pointata.data.pointcloud2 import DecodedCloud
+from pointata.merging import RecentClouds
 from pointata.picking import FramePicker
 from ros_pointata.ego_motion import PoseEstimate
 from ros_pointata.health import Health
@@ -58,6 +59,7 @@ class Rig:
         self.pipeline = Pipeline(
             model=self.model,
             picker=FramePicker(1, 0.1),
+            recent=RecentClouds(1, 1.0),
             motion=motion,
             sink=sink,
             health=self.health,
@@ -76,7 +78,7 @@ class Rig:
     def submit(self, stamp: int, layout: str = "same") -> None:
         header = SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=stamp), frame_id="lidar")
         xyz = np.zeros((1, 3), dtype=np.float32)
-        self.first.submit(Job(DecodedCloud(header, 1, 1, xyz, np.arange(1), {}), layout, 0.0, 0.0))
+        self.first.submit(Job((DecodedCloud(header, 1, 1, xyz, np.arange(1), {}),), layout, 0.0, 0.0))
 
     def wait(self, condition: Any) -> None:
         for _ in range(1000):

@@ -27,11 +27,14 @@ class Frame:
     Attributes:
         stamp_ns: acquisition time, nanoseconds.
         points: (N, 3) float32, metres, sensor axes, all finite; N may be 0.
-        source_index: (N,) int64, position of each point in the source message (whose invalid points are left out).
-        source_count: number of points of the source message; at least N.
+        source_index: (N,) int64, position of each point in the source message (whose invalid points are left out);
+            (N - context_count,) in a merged frame.
+        source_count: number of points of the source message; at least as many.
         features: optional per-point channels by name ("intensity", "doppler", ...), each (N,) float32.
         T_world_sensor: (4, 4) float64, maps sensor to world (odometry) coordinates, metres; identity where unknown.
         frame_id: name of the sensor frame.
+        context_count: how many of the points, the last ones, come from earlier messages (see `pointata.merging`): they
+            help the network, but no result is given on them.
     """
 
     stamp_ns: int
@@ -41,17 +44,23 @@ class Frame:
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     T_world_sensor: NDArray[np.float64] = field(default_factory=_identity)
     frame_id: str = ""
+    context_count: int = 0
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 3:
             raise DataError(f"Frame.points must have shape (N, 3), got {self.points.shape}")
-        if self.source_index.shape != (len(self.points),) or self.source_count < len(self.points):
+        if self.source_index.shape != (self.own_count,) or self.source_count < self.own_count:
             raise DataError(
-                f"Frame of {len(self.points)} points with source_index {self.source_index.shape} "
+                f"Frame of {self.own_count} points with source_index {self.source_index.shape} "
                 f"and source_count {self.source_count}: one index per point, none beyond the count"
             )
         if self.T_world_sensor.shape != (4, 4):
             raise DataError(f"Frame.T_world_sensor must be (4, 4), got {self.T_world_sensor.shape}")
+
+    @property
+    def own_count(self) -> int:
+        """Number of points of the message itself; all, but for a merged frame."""
+        return len(self.points) - self.context_count
 
     @classmethod
     def from_points(
@@ -88,7 +97,10 @@ class Frame:
         )
 
     def to_source(self, values: NDArray[np.generic], fill: float) -> NDArray[np.generic]:
-        """Spread (N,) per-point values onto the (source_count,) points of the message; the rest gets `fill`."""
+        """Spread values, one for each of the `own_count` points, onto the (source_count,) points of the message.
+
+        The rest gets `fill`.
+        """
         result = np.full(self.source_count, fill, dtype=values.dtype)
         result[self.source_index] = values
         return result

@@ -27,7 +27,7 @@ def restore(
         device: a GPU searches by itself, by brute force.
 
     Returns:
-        (N,) labels, UNLABELLED out of range, and (N,) probabilities.
+        (N,) labels, UNLABELLED out of range, and (N,) probabilities; of a merged frame, for its own points only.
     """
     queries, support = (np.take(frame.points, rows, axis=0) for rows in (sampled.used[sampled.first], sampled.index))
     if device is not None and device.type == "cuda":
@@ -37,9 +37,10 @@ def restore(
         label, score = best_class(torch.from_numpy(scores), *nearest)
     if sampled.voxel is not None:
         label, score = label[sampled.voxel], score[sampled.voxel]
+    own = frame.own_count
     if len(sampled.used) == len(frame.points):
-        return SemanticResult(label, score)
+        return SemanticResult(label[:own], score[:own])
     labels = np.full(len(frame.points), UNLABELLED, dtype=np.uint8)
     values = np.zeros(len(frame.points), dtype=np.float32)
     labels[sampled.used], values[sampled.used] = label, score
-    return SemanticResult(labels, values)
+    return SemanticResult(labels[:own], values[:own])

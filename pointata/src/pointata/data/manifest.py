@@ -11,6 +11,7 @@ from pointata.data.manifest_classes import class_id, read_classes
 from pointata.data.npz_recording import RESERVED
 from pointata.data.video_set import Split
 from pointata.errors import DataError
+from pointata.merging import MOST
 
 FILE_NAME = "manifest.yaml"
 
@@ -56,6 +57,7 @@ class Manifest:
     point_classes: tuple[ClassInfo, ...]
     features: tuple[str, ...]
     mirrored: Mapping[int, int] | None
+    merge: int
     entries: tuple[Entry, ...]
 
 
@@ -71,7 +73,9 @@ def read_manifest(root: Path) -> Manifest:
     if not file.is_file():
         raise DataError(f"{root} has no {FILE_NAME}; write one as docs/own_recordings.md shows")
     top = read_section(file)
-    top.allow("name", "frame_period_s", "rate_hz", "actions", "point_classes", "features", "mirror", "recordings")
+    top.allow(
+        "name", "frame_period_s", "rate_hz", "actions", "point_classes", "features", "mirror", "merge", "recordings"
+    )
     actions, point_classes = read_classes(top, "actions"), read_classes(top, "point_classes")
     if not actions and not point_classes:
         raise top.error("name at least one of actions and point_classes: there is nothing to learn otherwise")
@@ -88,6 +92,7 @@ def read_manifest(root: Path) -> Manifest:
         point_classes=point_classes,
         features=_features(top),
         mirrored=_mirrored(top, actions),
+        merge=_merge(top),
         entries=tuple(_with_splits(file, entries)),
     )
 
@@ -110,6 +115,15 @@ def _features(top: Section) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise top.error("a feature is named twice", "features")
     return tuple(names)
+
+
+def _merge(top: Section) -> int:
+    if "merge" not in top:
+        return 1
+    text = top.text("merge")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST:
+        raise top.error(f"must be a whole number from 1 to {MOST}: frames that are joined into one", "merge")
+    return int(text)
 
 
 def _mirrored(top: Section, actions: Sequence[ClassInfo]) -> Mapping[int, int] | None:

@@ -13,12 +13,13 @@ from pointata.data.files import numbered_files
 from pointata.data.manifest import Entry, Manifest, Span, read_manifest
 from pointata.data.npz_recording import NpzClipRecording, NpzFolderRecording, NpzRecording, label_bytes
 from pointata.data.recording import IndexedRecording, Recording, open_recording
+from pointata.data.served import served_frames
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 from pointata.paths import version
 
-#: How far a recording's frame rate may be from the manifest's, as a factor.
+#: How much slower than the manifest's rate a recording may be, as a factor.
 RATE_TOLERANCE = 1.5
 
 _log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ def own_recordings(root: Path) -> VideoSet:
         frame_period_s=manifest.frame_period_s,
         features=manifest.features,
         mirrored=manifest.mirrored,
+        merge=manifest.merge,
     )
 
 
@@ -68,16 +70,30 @@ def read_frames(
     spans: tuple[Span, ...],
     labels: Path | None,
     point_classes: tuple[str, ...],
+    frame_period_s: float,
+    merge: int,
     version: str,
 ) -> Iterable[LabelledFrame]:
-    """The frames of one recording, read as they are asked for, with the truth that the manifest gives them.
+    """The frames of one recording at the manifest's rate, read as they are asked for, with the truth it gives them.
 
     Args:
         path, topic, spans, labels: as in `Entry`.
         features: channels that every frame must have.
         point_classes: names of the classes of the points; without any, point labels are left out.
+        frame_period_s, merge: as in `Manifest`.
         version: not read; changes with the files, so that what was made of the older ones is not taken for theirs.
     """
+    yield from served_frames(_all_frames(path, topic, features, spans, labels, point_classes), frame_period_s, merge)
+
+
+def _all_frames(
+    path: Path,
+    topic: str | None,
+    features: tuple[str, ...],
+    spans: tuple[Span, ...],
+    labels: Path | None,
+    point_classes: tuple[str, ...],
+) -> Iterable[LabelledFrame]:
     recording = _open(path, topic, features)
     beside = numbered_files(labels, "*.npy") if labels is not None and point_classes else []
     used, start_ns, count = set(), 0, 0
@@ -143,10 +159,10 @@ def _check(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> 
     """Open a recording and read what can be read at once; returns whether its points are labelled."""
     recording = _open(entry.path, entry.topic, manifest.features)
     ratio = manifest.frame_period_s * recording.rate_hz
-    if len(recording) > 1 and not 1 / RATE_TOLERANCE <= ratio <= RATE_TOLERANCE:
+    if len(recording) > 1 and ratio < 1 / RATE_TOLERANCE:
         raise DataError(
-            f"{entry.name} has a frame every {1 / recording.rate_hz:.3g} s, the manifest says every "
-            f"{manifest.frame_period_s:.3g} s: all recordings of a set must have about the same rate"
+            f"{entry.name} has a frame every {1 / recording.rate_hz:.3g} s, the manifest wants one every "
+            f"{manifest.frame_period_s:.3g} s: a recording may be faster (every n-th frame is taken), but not slower"
         )
     _check_spans(entry, recording)
     first = next(iter(recording.frames(0, 1)))
@@ -203,6 +219,8 @@ def _video(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> 
         entry.spans,
         entry.labels,
         point_classes,
+        manifest.frame_period_s,
+        manifest.merge,
         "-".join(version(path) for path in paths),
     )
     assert entry.split is not None, "read_manifest fills it in"

@@ -46,6 +46,7 @@ class VideoSet:
         features: per-point channels that every frame has besides x, y, z.
         mirrored: action class that the mirror image (left and right exchanged) of each action shows, by class id; an
             action that is not named mirrors into itself. None where mirroring is not meaningful.
+        merge: clouds of the sensor that were joined into each frame.
     """
 
     name: str
@@ -54,6 +55,7 @@ class VideoSet:
     frame_period_s: float
     features: tuple[str, ...] = ()
     mirrored: Mapping[int, int] | None = field(default_factory=dict)
+    merge: int = 1
 
     def __post_init__(self) -> None:
         names = [video.name for video in self.videos]

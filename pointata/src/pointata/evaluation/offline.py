@@ -217,7 +217,8 @@ def evaluate(
         actions = _Actions()
         for item, prediction in _steps(predictor, recording, score):
             if "semantic" in tasks and item.labels is not None and prediction.semantic is not None:
-                score.confusions["semantic"].update(item.labels, prediction.semantic.labels)
+                truth = item.labels[: item.frame.own_count]
+                score.confusions["semantic"].update(truth, prediction.semantic.labels)
             if prediction.frame_count >= predictor.options.min_frames:
                 actions.take(item.action, prediction)
         _count(score, tasks, actions)

@@ -1,16 +1,20 @@
 """What `pointata evaluate` is given: recordings, and data sets, whose videos are taken as recordings."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pointata.data.recording import Recording, open_recording
+from pointata.data.served import ServedRecording
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.data.video_sets import open_video_set
 from pointata.errors import ConfigError
 from pointata.frame import LabelledFrame
 from pointata.model.bundle import BundleMetadata
+
+_log = logging.getLogger(__name__)
 
 
 class VideoRecording(Recording):
@@ -53,7 +57,7 @@ def names_video_set(source: str) -> bool:
 
 
 def open_sources(sources: Sequence[str], choice: Choice, bundle: BundleMetadata) -> list[Recording]:
-    """The recordings of all sources, in order.
+    """The recordings of all sources, in order: recordings as the node would take them in, data sets as they are.
 
     Args:
         sources: as on the command line.
@@ -69,9 +73,15 @@ def open_sources(sources: Sequence[str], choice: Choice, bundle: BundleMetadata)
         if names_video_set(source):
             video_set = open_video_set(source)
             _require_fit(video_set, bundle)
+            if video_set.merge != bundle.merge:
+                _log.warning(
+                    "data set %s joins %d clouds into a frame, the bundle was trained with %d",
+                    video_set.name, video_set.merge, bundle.merge,
+                )  # fmt: skip
             recordings += [VideoRecording(video, video_set) for video in _chosen(video_set, choice)]
         else:
-            recordings.append(open_recording(source, bundle.feature_names))
+            recording = open_recording(source, bundle.feature_names)
+            recordings.append(ServedRecording(recording, bundle.frame_period_s, bundle.merge))
     return recordings
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pointata.classes import ClassInfo
 from pointata.errors import BundleError, ConfigError, PointataError
+from pointata.merging import MOST
 from pointata.model.backbone import Backbone
 from pointata.model.config import BackboneConfig, NetworkConfig
 from pointata.model.pointata import PointATA
@@ -49,6 +50,8 @@ class BundleMetadata:
     """Measured on data unseen in training."""
     scored_on: tuple[str, ...] = ()
     """The recordings it was measured on, as `pointata evaluate` takes them."""
+    merge: int = 1
+    """Clouds of the sensor that are joined into each frame (see `pointata.merging`)."""
 
     def __post_init__(self) -> None:
         for name in (self.name, self.backbone):
@@ -56,6 +59,8 @@ class BundleMetadata:
                 raise ConfigError(f"{name!r} is to name a bundle's file: it must not be empty or hold a slash")
         if self.name == self.backbone:
             raise ConfigError(f"bundle {self.name!r} has the name of its backbone: their files need different names")
+        if type(self.merge) is not int or not 1 <= self.merge <= MOST:
+            raise ConfigError(f"bundle {self.name!r} joins {self.merge!r} clouds into a frame, not 1 to {MOST}")
         sizes = {task: len(classes) for task, classes in self.heads.items()}
         if sizes != dict(self.network.heads):
             raise ConfigError(f"bundle {self.name!r} names {sizes} classes for heads of {dict(self.network.heads)}")
@@ -92,6 +97,7 @@ class BundleMetadata:
             "training": dict(self.training),
             "score": dict(self.score),
             "scored_on": list(self.scored_on),
+            "merge": self.merge,
         }
 
     @classmethod

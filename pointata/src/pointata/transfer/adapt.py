@@ -287,6 +287,7 @@ class Adapt(lightning.LightningModule):
             sampling=data.sampling,
             heads=data.heads,
             frame_period_s=data.frame_period_s,
+            merge=data.merge,
             backbone=f"{p.name}_backbone" if p.mode == "full" else Path(p.backbone).stem,
             training={**data.description, "mode": p.mode, "preset": p.preset, **training},
         )

@@ -100,7 +100,7 @@ class VideoClips(lightning.LightningDataModule):
             raise ConfigError(f"data.workers must not be negative, got {workers}")
         video_set = open_video_set(set)
         self.sampling, self.features, self.clips_settings = sampling, tuple(features), clips
-        self.frame_period_s = video_set.frame_period_s
+        self.frame_period_s, self.merge = video_set.frame_period_s, video_set.merge
         self.own_heads = tuple(video_set.heads)
         self.heads = _choose_heads(video_set.name, dict(video_set.heads), tasks)
         missing = [name for name in features if name not in video_set.features]

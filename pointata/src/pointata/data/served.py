@@ -1,0 +1,57 @@
+"""Recordings as the node takes them in: picked to the wanted rate, and joined where a sensor is sparse."""
+
+from collections.abc import Iterable, Iterator
+
+from pointata.data.recording import Recording
+from pointata.frame import LabelledFrame
+from pointata.merging import RecentClouds, merge_labelled
+from pointata.picking import FramePicker
+
+#: A longer pause separates the frames before it from those after it, seconds; the node's `window.max_gap_s`.
+MAX_GAP_S = 1.0
+
+
+def served_frames(
+    items: Iterable[LabelledFrame], frame_period_s: float, merge: int = 1, max_gap_s: float = MAX_GAP_S
+) -> Iterator[LabelledFrame]:
+    """The frames that the model sees of all that a sensor gives: every n-th one, joined with those before it.
+
+    Args:
+        items: all frames.
+        frame_period_s: wanted time between frames, seconds; n follows from it, as in `FramePicker`.
+        merge: frames that are joined into one, counted from the picked one back.
+        max_gap_s: frames farther apart are not joined, seconds.
+    """
+    picker = FramePicker(0, frame_period_s)
+    recent: RecentClouds[LabelledFrame] = RecentClouds(merge, max_gap_s)
+    for item in items:
+        frame = item.frame
+        together = recent.add(item, frame.stamp_ns, (frame.frame_id, tuple(frame.features)))
+        if picker.pick(frame.stamp_ns):
+            yield merge_labelled(together)
+
+
+class ServedRecording(Recording):
+    """A recording as a node with a bundle takes it in."""
+
+    def __init__(self, recording: Recording, frame_period_s: float, merge: int) -> None:
+        """Take a recording; the other arguments as of `served_frames`."""
+        self._recording, self._frame_period_s, self._merge = recording, frame_period_s, merge
+        self._stride = stride_of(recording.rate_hz, frame_period_s)
+        self.name, self.rate_hz = recording.name, recording.rate_hz / self._stride
+        self.classes, self.actions, self.action = recording.classes, recording.actions, recording.action
+        self.has_poses = recording.has_poses
+
+    def __len__(self) -> int:
+        """Number of frames, were they as regular as the nominal rate says."""
+        return -(-len(self._recording) // self._stride)
+
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        """The frames from first to last."""
+        yield from served_frames(self._recording, self._frame_period_s, self._merge)
+        self.left_out = self._recording.left_out
+
+
+def stride_of(rate_hz: float, frame_period_s: float) -> int:
+    """Frames of a sensor per frame that is taken of it."""
+    return max(1, round(rate_hz * frame_period_s))
