@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(stop, signal.default_int_handler)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        recording = open_recording(options.source, **dict(options.option))
+        recording = open_recording(options.source, **({"features": None} | dict(options.option)))
         return _play(recording, options)
     except PointataError as error:
         print(f"replay: {error}", file=sys.stderr)
@@ -59,6 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="option of the reader, as use_odometry=false (bags) or stride=2 (depth images); repeatable")  # fmt: skip
     add("--start", type=at_least_zero, default=0, help="number of the first frame (default 0)")
     add("--frames", type=at_least_one, help="how many frames to play (default: all)")
+    add("--merge", type=at_least_one, default=1, metavar="N",
+        help="join every N frames of a sparse sensor into one, for receivers that cannot; pointata_node does so by "
+        "itself (window.merge), so leave it out there (default 1)")  # fmt: skip
     add("--loop", action="store_true", help="play again and again")
     add("--prefetch", type=at_least_one, default=4, help="frames read ahead in a thread (default 4)")
 
@@ -110,9 +113,9 @@ def _play(recording: Recording, options: argparse.Namespace) -> int:
     depth = 1 if options.as_fast_as_possible else options.depth
     topics = Topics(options.topic, options.odometry_topic, reliable, depth, options.clock)
     publishers = ReplayPublishers(node, recording, topics)
-    pace = Pace(1.0 / recording.rate_hz, options.rate, options.hz, options.as_fast_as_possible)
+    pace = Pace(options.merge / recording.rate_hz, options.rate, options.hz, options.as_fast_as_possible)
     player = Player(publishers, pace, uses_recorded_stamps(options))
-    selection = Selection(options.start, options.frames, options.loop, options.frame_id)
+    selection = Selection(options.start, options.frames, options.loop, options.frame_id, options.merge)
     print(f"replay: {recording.name}, {len(recording)} frames, {recording.rate_hz:.3g} Hz, {topics.cloud}", flush=True)
     frames = Prefetched(outgoing_frames(recording, selection), options.prefetch)
     try:

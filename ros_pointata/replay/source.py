@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from pointata import DataError
 from pointata.data.bag import BagRecording
 from pointata.data.recording import Recording
+from pointata.data.served import served_frames
+from pointata.frame import LabelledFrame
+from pointata.picking import FramePicker
 from ros_pointata.cloud import to_pointcloud2
 
 if TYPE_CHECKING:
@@ -42,12 +45,16 @@ class OutgoingFrame:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames to play: `count` (None: all) from `start`, again and again if `loop`; frame_id None: recorded."""
+    """Which frames to play: `count` (None: all) from `start`, again and again if `loop`; frame_id None: recorded.
+
+    `merge` of them become one.
+    """
 
     start: int = 0
     count: int | None = None
     loop: bool = False
     frame_id: str | None = None
+    merge: int = 1
 
 
 def outgoing_frames(recording: Recording, selection: Selection) -> Iterator[OutgoingFrame]:
@@ -64,15 +71,36 @@ def outgoing_frames(recording: Recording, selection: Selection) -> Iterator[Outg
 
 
 def _one_pass(recording: Recording, selection: Selection) -> Iterator[OutgoingFrame]:
+    if selection.merge > 1:
+        yield from _merged_pass(recording, selection)
+        return
     if isinstance(recording, BagRecording):
         for index, cloud in enumerate(recording.clouds(selection.start, selection.count), selection.start):
             message = copy_message(cloud.message, selection.frame_id)
             yield OutgoingFrame(index, cloud.stamp_ns, message, cloud.T_world_sensor, None)
         return
     for index, item in enumerate(recording.frames(selection.start, selection.count), selection.start):
-        message = to_pointcloud2(item.frame, item.labels, selection.frame_id)
-        pose = item.frame.T_world_sensor if recording.has_poses else None
-        yield OutgoingFrame(index, item.frame.stamp_ns, message, pose, item.action)
+        yield _outgoing(index, item, recording, selection)
+
+
+def _merged_pass(recording: Recording, selection: Selection) -> Iterator[OutgoingFrame]:
+    """One pass with `merge` frames in each; its number is that of the newest of them."""
+    index = selection.start - 1
+
+    def counted() -> Iterator[LabelledFrame]:
+        nonlocal index
+        for item in recording.frames(selection.start, selection.count):
+            index += 1
+            yield item
+
+    for item in served_frames(counted(), FramePicker(selection.merge, 0.0), selection.merge):
+        yield _outgoing(index, item, recording, selection)
+
+
+def _outgoing(index: int, item: LabelledFrame, recording: Recording, selection: Selection) -> OutgoingFrame:
+    message = to_pointcloud2(item.frame, item.labels, selection.frame_id)
+    pose = item.frame.T_world_sensor if recording.has_poses else None
+    return OutgoingFrame(index, item.frame.stamp_ns, message, pose, item.action)
 
 
 def copy_message(recorded: Any, frame_id: str | None) -> "PointCloud2":

@@ -19,6 +19,7 @@ from pointata.frame import LabelledFrame
 from pointata.geometry.rigid import rigid
 from pointata.merging import RecentClouds, merge_frames, merge_labelled
 from pointata.model.bundle import BundleMetadata, read_metadata
+from pointata.picking import FramePicker
 from pointata.predictor import Predictor
 
 MS = 1_000_000
@@ -129,7 +130,7 @@ def radar_clip(file: Path, count: int, points: int = 6) -> dict[str, NDArray[np.
 def test_three_clouds_of_a_30_hz_radar_are_one_frame_of_a_10_hz_video(tmp_path: Path) -> None:
     written = radar_clip(tmp_path / "radar.npz", 61)
     recording = open_recording(tmp_path / "radar.npz", ("intensity",))
-    items = list(served_frames(recording, 0.1, 3))
+    items = list(served_frames(recording, FramePicker(0, 0.1), 3))
     newest = [int(np.flatnonzero(written["stamp_ns"] == item.frame.stamp_ns)[0]) for item in items]
     assert np.diff(newest[5:]).tolist() == [3] * (len(newest) - 6)
     for item, number in zip(items[1:], newest[1:], strict=True):

@@ -276,3 +276,12 @@ def test_fixed_transforms_through_a_common_parent_and_loops() -> None:
     assert fixed_transform(edges, "lidar", "camera") is None
     with pytest.raises(DataError, match="loop"):
         fixed_transform({"a": ("b", np.eye(4)), "b": ("a", np.eye(4))}, "c", "a")
+
+
+def test_all_fields_of_numbers_can_be_asked_for(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", "mcap", {"/points": clouds()})
+    for index, item in enumerate(open_recording(bag, None)):
+        written = points_of(index)
+        assert list(item.frame.features) == ["intensity"]
+        expected = written["intensity"][np.isfinite(written["x"])]
+        np.testing.assert_array_equal(item.frame.features["intensity"], expected)

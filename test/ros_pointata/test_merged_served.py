@@ -24,6 +24,7 @@ from pointata.predictor import Predictor
 from ros_pointata.cloud import ns_to_stamp, stamp_to_ns
 from ros_pointata.model import load_predictor
 from ros_pointata.publishers import ACTION
+from ros_pointata.replay.source import Selection, outgoing_frames
 
 CLOUDS, POINTS = 61, 20
 
@@ -129,3 +130,16 @@ def test_an_unreadable_cloud_between_is_rejected_and_not_merged(bundle: str) -> 
             harness.publish(message)
             counts = harness.settled(number + 1)
     assert (counts["inferred"], counts["skipped"], counts["rejected"]) == (3, 3, 1)
+
+
+def test_a_replayed_recording_has_the_channels_that_the_bundle_needs(bundle: str, tmp_path: Path) -> None:
+    file = Radar(moving=False).write(tmp_path / "radar.npz")
+    with Harness(load_predictor, model=bundle, device="cpu", torch_threads=1) as harness:
+        harness.start()
+        sent = list(outgoing_frames(open_recording(file, None), Selection(count=12)))
+        for number, frame in enumerate(sent):
+            frame.cloud.header.stamp = ns_to_stamp(frame.stamp_ns)
+            harness.publish(frame.cloud)
+            counts = harness.settled(number + 1)
+    assert counts["rejected"] == 0
+    assert counts["inferred"] >= 4

@@ -160,6 +160,66 @@ def test_a_bag_arrives_byte_by_byte_and_in_order(listener: Listener, tmp_path: P
     assert "12 frames sent" in result.stdout
 
 
+def radar_clip(file: Path, frames: int = 7) -> dict[str, NDArray[Any]]:
+    """A sparse clip with two channels, labels and poses, and arrays that are no channels of points."""
+    rng = np.random.default_rng(0)
+    poses = np.tile(np.eye(4), (frames, 1, 1))
+    poses[:, 0, 3] = np.arange(frames)  # a metre a frame
+    content: dict[str, NDArray[Any]] = {
+        "points": rng.normal(size=(frames, 5, 3)).astype(np.float32),
+        "stamp_ns": START_NS + np.arange(frames) * 33_000_000,
+        "doppler": rng.normal(size=(frames, 5)).astype(np.float32),
+        "power": rng.integers(0, 99, (frames, 5)).astype(np.int16),
+        "labels": rng.integers(0, 3, (frames, 5)).astype(np.uint8),
+        "T_world_sensor": poses,
+        "colours": np.zeros((frames, 5, 3), np.float32),
+        "temperature": np.zeros(frames),
+        "names": np.full((frames, 5), "x"),
+    }
+    np.savez(file, **content)  # type: ignore[arg-type]
+    return content
+
+
+@pytest.mark.parametrize("layout", ["clip", "folder"])
+def test_every_channel_of_a_recording_in_numpy_files_arrives(listener: Listener, tmp_path: Path, layout: str) -> None:
+    written = radar_clip(tmp_path / "radar.npz")
+    source = tmp_path / "radar.npz"
+    if layout == "folder":
+        source = tmp_path / "radar"
+        source.mkdir()
+        for index in range(7):
+            np.savez(source / f"{index}.npz", **{name: values[index] for name, values in written.items()})
+    result = listener.play(str(source), "--as-fast-as-possible")
+    assert result.returncode == 0, result.stderr
+    clouds = listener.of("cloud")
+    assert len(clouds) == 7
+    for index, message in enumerate(clouds):
+        assert [field.name for field in message.fields] == ["x", "y", "z", "doppler", "power", "label"]
+        np.testing.assert_array_equal(decode(message).points, written["points"][index])
+        for name in ("doppler", "power"):
+            np.testing.assert_array_equal(decode_field(message, name), written[name][index])
+        np.testing.assert_array_equal(decode_field(message, "label"), written["labels"][index])
+
+
+def test_frames_are_sent_merged_if_asked_for(listener: Listener, tmp_path: Path) -> None:
+    written = radar_clip(tmp_path / "radar.npz")
+    summary = tmp_path / "sent.json"
+    arguments = ("--as-fast-as-possible", "--merge", "3", "--summary", str(summary))
+    result = listener.play(str(tmp_path / "radar.npz"), *arguments)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(summary.read_text())["frame_indices"] == [0, 3, 6]
+    clouds = listener.of("cloud")
+    assert [len(decode(message).points) for message in clouds] == [5, 15, 15]
+    for message, number in zip(clouds[1:], (3, 6), strict=True):
+        joined = [number, number - 1, number - 2]
+        expected = written["points"][joined].copy()
+        expected[:, :, 0] -= np.arange(3)[:, None]  # where the older points lie, seen from the newest place
+        np.testing.assert_allclose(decode(message).points, expected.reshape(-1, 3), atol=1e-6)
+        np.testing.assert_array_equal(decode_field(message, "doppler"), written["doppler"][joined].ravel())
+        np.testing.assert_array_equal(decode_field(message, "label"), written["labels"][joined].ravel())
+        assert stamp_to_ns(message.header.stamp) == written["stamp_ns"][number]
+
+
 def test_sensor_pace_with_system_stamps(listener: Listener, tmp_path: Path) -> None:
     sweeps = write_drive(tmp_path / "drive", 8)
     summary = tmp_path / "summary.json"

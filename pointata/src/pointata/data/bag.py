@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pointata.data.pointcloud2 import decode_cloud, decode_field, has_field, stamp_to_ns
+from pointata.data.pointcloud2 import decode_cloud, decode_field, has_field, number_fields, stamp_to_ns
 from pointata.data.pose_track import PoseTrack, fixed_transform
 from pointata.data.recording import Recording
 from pointata.errors import DataError
@@ -60,7 +60,7 @@ class BagRecording(Recording):
         self,
         path: Path | str,
         topic: str | None = None,
-        features: tuple[str, ...] = (),
+        features: tuple[str, ...] | None = (),
         odometry_topic: str | None = None,
         use_odometry: bool = True,
     ) -> None:
@@ -69,7 +69,7 @@ class BagRecording(Recording):
         Args:
             path: a rosbag2 folder, or one .mcap, .db3 or .bag file.
             topic: cloud topic; None if the bag has only one.
-            features: fields to return as `Frame.features`.
+            features: fields to return as `Frame.features`; None for all fields of numbers that a cloud has.
             odometry_topic: odometry topic; None for the only one, or none where there are none or several.
             use_odometry: False for identity poses.
         """
@@ -77,7 +77,7 @@ class BagRecording(Recording):
         self.name = self.path.resolve().name.removesuffix(self.path.suffix)
         self.left_out = 0
         self._told_of_missing_pose = False
-        self._features = tuple(features)
+        self._features = features
         with self._reader() as reader:
             self.topic = self._choose_topic(reader, topic)
             self._count: int = sum(c.msgcount for c in reader.connections if c.topic == self.topic)
@@ -132,7 +132,8 @@ class BagRecording(Recording):
 
     def _decode(self, cloud: BagCloud) -> LabelledFrame:
         try:
-            decoded = decode_cloud(cloud.message, self._features)
+            names = number_fields(cloud.message) if self._features is None else self._features
+            decoded = decode_cloud(cloud.message, names)
             labels = decode_field(cloud.message, "label") if has_field(cloud.message, "label") else None
         except DataError as error:
             raise DataError(f"{self.path}, topic {self.topic}, cloud at {cloud.stamp_ns} ns: {error}") from error

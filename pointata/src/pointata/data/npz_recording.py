@@ -33,11 +33,17 @@ class NpzRecording(IndexedRecording):
     stamps_ns: NDArray[np.int64]
     labelled: Sequence[int]
 
-    def __init__(self, path: Path, features: tuple[str, ...]) -> None:
-        """Args: path: folder or file. features: arrays to return as `Frame.features`; every frame has them."""
+    def __init__(self, path: Path, features: tuple[str, ...] | None) -> None:
+        """Take the arguments.
+
+        Args:
+            path: folder or file.
+            features: arrays to return as `Frame.features`, every frame has them; None for all that the first frame has.
+        """
         self.path = path
         self.name = path.stem
-        self._features = features
+        self._features = features or ()
+        self._all_features = features is None
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -77,7 +83,7 @@ class NpzRecording(IndexedRecording):
 class NpzFolderRecording(NpzRecording):
     """A folder of .npz files, one a frame, in the order of their names; see docs/own_recordings.md."""
 
-    def __init__(self, folder: Path | str, features: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path | str, features: tuple[str, ...] | None = ()) -> None:
         """Open a folder: the stamps of all frames are read. Arguments as of `NpzRecording`."""
         super().__init__(Path(folder), features)
         self._files = numbered_files(self.path, "*.npz")
@@ -89,6 +95,8 @@ class NpzFolderRecording(NpzRecording):
                 labelled.append(index)
             if index == 0:
                 self.has_poses = "T_world_sensor" in names
+                if self._all_features:
+                    self._features = _channels(arrays, names, 1)
         self.stamps_ns, self.labelled = np.array(stamps, np.int64), labelled
         self._check_stamps("files are taken in the order of their names, so pad the numbers with zeros")
 
@@ -99,11 +107,13 @@ class NpzFolderRecording(NpzRecording):
 class NpzClipRecording(NpzRecording):
     """One .npz whose arrays have a leading axis T; shorter frames are filled up with NaN points."""
 
-    def __init__(self, file: Path | str, features: tuple[str, ...] = ()) -> None:
+    def __init__(self, file: Path | str, features: tuple[str, ...] | None = ()) -> None:
         """Read the whole clip. Arguments as of `NpzRecording`."""
         super().__init__(Path(file), features)
         arrays, names = open_npz(self.path)
-        wanted = [name for name in names if name in RESERVED or name in features]
+        if self._all_features:
+            self._features = _channels(arrays, names, 2)
+        wanted = [name for name in names if name in RESERVED or name in self._features]
         self._content = {name: arrays(name) for name in wanted}
         points = self._content.get("points", np.empty(0))
         if points.ndim != 3 or not len(points):
@@ -168,6 +178,15 @@ def _stamps(file: Path, arrays: Reader, names: Sequence[str], shape: tuple[int, 
     if present[0] == "stamp_ns":
         return values.astype(np.int64)
     return np.rint(values.astype(np.float64) * 1e9).astype(np.int64)
+
+
+def _channels(arrays: Reader, names: Sequence[str], axes: int) -> tuple[str, ...]:
+    """Names of the arrays of numbers that have one for each point; `axes` of the points' shape count them."""
+    if "points" not in names:
+        return ()
+    shape = arrays("points").shape[:axes]
+    others = {name: arrays(name) for name in names if name not in RESERVED}
+    return tuple(name for name, values in others.items() if values.shape == shape and values.dtype.kind in "iuf")
 
 
 def _channel(file: Path, name: str, arrays: Reader, count: int) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 from pointata.paths import version
+from pointata.picking import FramePicker
 
 #: How much slower than the manifest's rate a recording may be, as a factor.
 RATE_TOLERANCE = 1.5
@@ -83,7 +84,8 @@ def read_frames(
         frame_period_s, merge: as in `Manifest`.
         version: not read; changes with the files, so that what was made of the older ones is not taken for theirs.
     """
-    yield from served_frames(_all_frames(path, topic, features, spans, labels, point_classes), frame_period_s, merge)
+    everything = _all_frames(path, topic, features, spans, labels, point_classes)
+    yield from served_frames(everything, FramePicker(0, frame_period_s), merge)
 
 
 def _all_frames(

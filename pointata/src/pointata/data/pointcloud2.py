@@ -118,6 +118,12 @@ def has_field(msg: Any, name: str) -> bool:
     return any(field.name == name for field in msg.fields)
 
 
+def number_fields(msg: Any) -> tuple[str, ...]:
+    """Names of the fields that hold a number a point, besides the coordinates and the `label`."""
+    fields = [f.name for f in msg.fields if f.count == 1 and f.datatype in DATATYPES]
+    return tuple(name for name in dict.fromkeys(fields) if fields.count(name) == 1 and name not in (*"xyz", "label"))
+
+
 def layout_key(msg: Any) -> Hashable:
     """A value that differs between two clouds exactly if their point layout (fields, step, byte order) differs."""
     fields = tuple((field.name, int(field.offset), int(field.datatype), int(field.count)) for field in msg.fields)

@@ -78,21 +78,22 @@ class IndexedRecording(Recording):
         return (self._read(index) for index in range(start, stop))
 
 
-def open_recording(spec: str | Path, features: Sequence[str] | str = (), **options: Any) -> Recording:
+def open_recording(spec: str | Path, features: Sequence[str] | str | None = (), **options: Any) -> Recording:
     """Open whatever lies at a path, recognised by its layout, or the simulator.
 
     Args:
         spec: a path, or "sim:room?seed=3&split=test&frames=100".
-        features: point channels to read besides x, y, z, or their names with commas between; a reader whose format
-            fixes them returns all it has anyway.
+        features: point channels to read besides x, y, z, or their names with commas between; None for all that there
+            are, which a reader whose format fixes them returns anyway.
         options: passed to the reader's constructor (topic, stride, ...; see the reader classes).
 
     Raises:
         DataError: nothing there, not recognised, damaged, or an option that the reader does not have.
     """
     reader, target = _find_reader(spec)
-    if features and "features" in signature(reader).parameters:
-        options["features"] = tuple(features.split(",") if isinstance(features, str) else features)
+    if "features" in signature(reader).parameters:
+        names = features.split(",") if isinstance(features, str) else features
+        options["features"] = None if names is None else tuple(name for name in names if name)
     try:
         recording: Recording = reader(target, **options)
         return recording

@@ -11,19 +11,15 @@ from pointata.picking import FramePicker
 MAX_GAP_S = 1.0
 
 
-def served_frames(
-    items: Iterable[LabelledFrame], frame_period_s: float, merge: int = 1, max_gap_s: float = MAX_GAP_S
-) -> Iterator[LabelledFrame]:
+def served_frames(items: Iterable[LabelledFrame], picker: FramePicker, merge: int) -> Iterator[LabelledFrame]:
     """The frames that the model sees of all that a sensor gives: every n-th one, joined with those before it.
 
     Args:
         items: all frames.
-        frame_period_s: wanted time between frames, seconds; n follows from it, as in `FramePicker`.
+        picker: which of them are taken.
         merge: frames that are joined into one, counted from the picked one back.
-        max_gap_s: frames farther apart are not joined, seconds.
     """
-    picker = FramePicker(0, frame_period_s)
-    recent: RecentClouds[LabelledFrame] = RecentClouds(merge, max_gap_s)
+    recent: RecentClouds[LabelledFrame] = RecentClouds(merge, MAX_GAP_S)
     for item in items:
         frame = item.frame
         together = recent.add(item, frame.stamp_ns, (frame.frame_id, tuple(frame.features)))
@@ -35,7 +31,13 @@ class ServedRecording(Recording):
     """A recording as a node with a bundle takes it in."""
 
     def __init__(self, recording: Recording, frame_period_s: float, merge: int) -> None:
-        """Take a recording; the other arguments as of `served_frames`."""
+        """Take a recording.
+
+        Args:
+            recording: all frames.
+            frame_period_s: wanted time between frames, seconds.
+            merge: frames that are joined into one.
+        """
         self._recording, self._frame_period_s, self._merge = recording, frame_period_s, merge
         self._stride = stride_of(recording.rate_hz, frame_period_s)
         self.name, self.rate_hz = recording.name, recording.rate_hz / self._stride
@@ -48,7 +50,7 @@ class ServedRecording(Recording):
 
     def __iter__(self) -> Iterator[LabelledFrame]:
         """The frames from first to last."""
-        yield from served_frames(self._recording, self._frame_period_s, self._merge)
+        yield from served_frames(self._recording, FramePicker(0, self._frame_period_s), self._merge)
         self.left_out = self._recording.left_out
 
 
