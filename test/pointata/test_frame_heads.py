@@ -87,7 +87,7 @@ class Toy(VideoClips):
         self.train_recordings, self.validation_recordings = list(train), list(validation)
         self.sampling, self.features = SamplingConfig(points=POINTS), ()
         self.heads = {"action": CLASSES, "segments": CLASSES} if heads is None else heads
-        self.description = {"data": "toy"}
+        self.description, self.simulated, self.data_licence = {"data": "toy"}, False, ""
         self.augmentation, self.mirrored = augmentation, {0: 1, 1: 0}
         vars(self).update(others)
 

@@ -238,6 +238,7 @@ def test_a_run_from_scratch_writes_a_bundle_that_loads(trained: Path) -> None:
     model, metadata = load_bundle(str(trained / "bundles" / "first.safetensors"))
     assert (metadata.name, metadata.backbone, metadata.window_frames) == ("first", "trunk", 4)
     assert metadata.training["steps"] == 2
+    assert (metadata.simulated, metadata.data_licence) == (True, "Apache-2.0 (simulated by pointata)")
     assert set(metadata.heads) == {"action", "segments", "semantic"}
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
 

@@ -55,7 +55,9 @@ def mars(root: Path | str) -> VideoSet:
     if not videos:
         raise DataError(f"{folder} holds no subject<n>/radar_data<k>.mat, here or below")
     features, period = ("doppler", "intensity"), 1 / MarsRecording.rate_hz
-    return VideoSet("mars", tuple(videos.values()), {"action": ACTIONS}, period, features, MIRRORED)
+    return VideoSet(
+        "mars", tuple(videos.values()), {"action": ACTIONS}, period, features, MIRRORED, licence="MIT (SizheAn/MARS)"
+    )
 
 
 def mars_frames(file: Path) -> Iterable[LabelledFrame]:

@@ -97,7 +97,8 @@ def simulated(scene: str, recordings: int = 100, frames: int = 150, validation: 
         for seed in seeds:
             name = f"{scene}_{stream}_{seed}"
             videos.append(Video(name, partial(simulate, scene, seed, stream, frames), subject=name, split=split))
-    return VideoSet(f"simulated_{scene}", tuple(videos), heads[scene], 0.1)
+    licence = "Apache-2.0 (simulated by pointata)"
+    return VideoSet(f"simulated_{scene}", tuple(videos), heads[scene], 0.1, simulated=True, licence=licence)
 
 
 def simulate(scene: str, seed: int, split: Literal["train", "test"], frames: int) -> Iterable[LabelledFrame]:

@@ -47,6 +47,8 @@ class VideoSet:
         mirrored: action class that the mirror image (left and right exchanged) of each action shows, by class id; an
             action that is not named mirrors into itself. None where mirroring is not meaningful.
         merge: clouds of the sensor that were joined into each frame.
+        simulated: whether no sensor saw any of it.
+        licence: of the data; empty where it is not known.
     """
 
     name: str
@@ -56,6 +58,8 @@ class VideoSet:
     features: tuple[str, ...] = ()
     mirrored: Mapping[int, int] | None = field(default_factory=dict)
     merge: int = 1
+    simulated: bool = False
+    licence: str = ""
 
     def __post_init__(self) -> None:
         names = [video.name for video in self.videos]

@@ -26,10 +26,10 @@ class BackboneConfig:
     """Hidden width of the position embedding."""
 
     def __post_init__(self) -> None:
-        if self.width % self.heads:
-            raise ConfigError(f"backbone.heads ({self.heads}) must divide backbone.width ({self.width})")
         if min(self.width, self.depth, self.heads, self.position_hidden, *self.tokenizer) < 1:
             raise ConfigError(f"all sizes of the backbone must be positive: {self}")
+        if self.width % self.heads:
+            raise ConfigError(f"backbone.heads ({self.heads}) must divide backbone.width ({self.width})")
 
 
 @dataclass(frozen=True)

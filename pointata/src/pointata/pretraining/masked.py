@@ -206,8 +206,9 @@ class Pretrain(lightning.LightningModule):
 
     def save(self, folder: Path) -> Path:
         """Write the backbone bundle into a folder."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         training = {
-            **self.trainer.datamodule.description,  # type: ignore[attr-defined]
+            **data.description,
             "objective": "masked autoencoding",
             "preset": self.settings.preset,
             "steps": self.trainer.global_step,
@@ -216,4 +217,5 @@ class Pretrain(lightning.LightningModule):
         loss = self.trainer.callback_metrics.get("val/loss")
         if loss is not None:
             training["validation_loss"] = round(float(loss), 4)
-        return save_backbone(folder, self.settings.name, self.autoencoder.backbone, training)
+        origin = {"simulated": data.simulated}
+        return save_backbone(folder, self.settings.name, self.autoencoder.backbone, training, origin)

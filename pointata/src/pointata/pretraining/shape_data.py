@@ -91,6 +91,7 @@ class ShapeData(lightning.LightningDataModule):
             raise ConfigError("points, draws_per_epoch, validation_draws and batch_size must be at least 1")
         self.points = points
         self.description = {"data": ", ".join(self._specs), "points": points, "seed": seed}
+        self.simulated = all(spec.startswith("sim:") for spec in self._specs)
         self._draws, self._validation_draws, self._batch_size = draws_per_epoch, validation_draws, batch_size
         self._augmentation, self.seed, self._workers = augmentation, seed, workers
 

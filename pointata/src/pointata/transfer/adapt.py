@@ -290,6 +290,8 @@ class Adapt(lightning.LightningModule):
             merge=data.merge,
             backbone=f"{p.name}_backbone" if p.mode == "full" else Path(p.backbone).stem,
             training={**data.description, "mode": p.mode, "preset": p.preset, **training},
+            simulated=data.simulated,
+            data_licence=data.data_licence,
         )
 
     @property

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
 from torch import Tensor
 
 from pointata.errors import BundleError
-from pointata.model.bundle import read_header, stored, write
+from pointata.model.bundle_file import read_header, read_tensors, stored, write
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import backbone_state, checksum
 
@@ -77,14 +76,6 @@ def load_aligned(path: Path, model: PointATA) -> dict[str, Any]:
             f"{header['backbone_checksum']}), but the network's has checksum {backbone_checksum(model)}: "
             "use that backbone, or align again"
         )
-    given, expected = load_file(path), _embedder(model)
-    wrong = sorted(
-        name
-        for name in given.keys() | expected.keys()
-        if name not in given or name not in expected or given[name].shape != expected[name].shape
-    )
-    if wrong:
-        raise BundleError(f"{path} does not fit the network's embedder; first differing tensor: {wrong[0]}")
-    model.load_state_dict(given, strict=False)
+    model.load_state_dict(read_tensors(path, header, _embedder(model)), strict=False)
     metadata: dict[str, Any] = header["metadata"]
     return metadata

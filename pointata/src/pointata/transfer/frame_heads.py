@@ -118,7 +118,7 @@ def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, seed: int =
         "seed": seed,
         "torch": torch.__version__,
     }
-    rewrite_adapter(settings.bundle, model, {"frame_heads": training})
+    rewrite_adapter(settings.bundle, model, {"frame_heads": training}, data.simulated, data.data_licence)
     return scores
 
 

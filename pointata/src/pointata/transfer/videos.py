@@ -119,6 +119,7 @@ class VideoClips(lightning.LightningDataModule):
             "recordings": len(self._train),
             "validation": list(held_out) or "own split",
         }
+        self.simulated, self.data_licence = video_set.simulated, video_set.licence
         if "action" in self.heads and video_set.mirrored is None and augmentation.mirror:
             raise ConfigError(f"actions of {video_set.name} must not be mirrored: set augmentation.mirror to false")
         self.mirrored = video_set.mirrored or {}
