@@ -4,6 +4,7 @@ import pickle
 import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,18 @@ from own_folder import MANIFEST, PERIOD_NS, arrays, edit, frames_of, write_clip,
 from pointata import DataError
 from pointata.classes import ClassInfo
 from pointata.data.own_recordings import own_recordings
+from pointata.errors import ConfigError
+from pointata.evaluation.sources import Choice, open_sources
 from pointata.geometry.rigid import rigid
+from pointata.model.bundle import read_metadata
+from pointata.sampling import SamplingConfig
+from pointata.transfer.augmentation import Augmentation
+from pointata.transfer.videos import ClipSettings, VideoClips
 
 T_WORLD_SENSOR = rigid(np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), np.array([1.0, 2.0, 3.0]))
+
+
+PLAIN: dict[str, Any] = {"clips": ClipSettings(dense_frames=1), "augmentation": Augmentation(mirror=False)}
 
 
 @pytest.fixture
@@ -162,3 +172,46 @@ def test_other_layouts_stand_in_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "manifest.yaml").write_text(manifest.replace("[intensity]", "[doppler]"))
     with pytest.raises(DataError, match=r"line 4 \(recordings\[0\]\): drive has no feature doppler; it has: intensity"):
         own_recordings(tmp_path)
+
+
+def test_recordings_that_only_test_are_a_set(root: Path) -> None:
+    """To be measured, not to be trained on: that is refused when it is asked for."""
+    text = (root / "manifest.yaml").read_text()
+    (root / "manifest.yaml").write_text(text.replace("split: train", "split: test"))
+    videos = own_recordings(root)
+    assert {video.split for video in videos.videos} == {"test"}
+    recordings = open_sources([f"recordings:{root}"], Choice(), read_metadata("sim_room"))
+    assert [recording.name for recording in recordings] == ["a", "b", "c.npz"]
+    with pytest.raises(ConfigError, match="leaves 0 videos to train and 3 to validate on"):
+        VideoClips(f"recordings:{root}", **PLAIN)
+
+
+@pytest.mark.parametrize(("wanted", "used", "words"), [(None, ("intensity",), ""), ((), (), "not used.*intensity")])
+def test_the_features_of_the_manifest_are_used_or_their_disuse_is_said(
+    root: Path, caplog: pytest.LogCaptureFixture, wanted: "tuple[str, ...] | None", used: tuple[str, ...], words: str
+) -> None:
+    caplog.set_level("INFO")
+    clips = VideoClips(
+        f"recordings:{root}",
+        features=wanted,
+        clips=ClipSettings(dense_frames=1),
+        augmentation=Augmentation(mirror=False),
+    )
+    assert clips.features == used
+    assert re.search(words, caplog.text)
+    assert bool(words) == ("not used" in caplog.text)
+
+
+def test_a_recording_that_cannot_be_sampled_is_named(root: Path, tmp_path: Path) -> None:
+    sampling = SamplingConfig(points=4, max_range_m=1e-9)
+    clips = VideoClips(
+        f"recordings:{root}",
+        clips=ClipSettings(dense_frames=1),
+        augmentation=Augmentation(mirror=False),
+        sampling=sampling,
+        cache=tmp_path / "cache",
+        workers=0,
+    )
+    with pytest.raises(DataError) as caught:
+        clips.prepare_data()
+    assert str(caught.value).startswith(f"{root / 'a'}: no frame of the recording has a point within range")

@@ -34,6 +34,28 @@ def test_archives_of_any_number_type(tmp_path: Path, dtype: str, order: Any, rag
     assert len(frames[1].frame.points) == (1 if ragged else 2)
 
 
+def test_equally_long_frames_that_numpy_took_apart(tmp_path: Path) -> None:
+    """np.array(list of equally long arrays, dtype=object) is an object array of numbers, not of arrays."""
+    clouds = np.random.default_rng(0).integers(0, 3000, (16, 256, 3)).astype(np.float32)
+    taken_apart = np.array(list(clouds), dtype=object)
+    assert taken_apart.shape == (16, 256, 3)
+    np.savez(tmp_path / "a01_s01_e01.npz", point_clouds=taken_apart)
+    np.savez(tmp_path / "a01_s02_e01.npz", point_clouds=clouds)
+    sources = check_sources(msr.msr_action3d(tmp_path))
+    for item, whole in zip(sources["a01_s01_e01"], sources["a01_s02_e01"], strict=True):
+        np.testing.assert_allclose(item.frame.points, whole.frame.points, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", ["text", [1, 2], {}, 10**400])
+def test_an_object_array_of_other_things_is_refused(tmp_path: Path, wrong: Any) -> None:
+    array = np.empty((4, 5, 3), dtype=object)
+    array.fill(1.0)
+    array[2, 3, 1] = wrong
+    np.savez(tmp_path / "a01_s01_e01.npz", point_clouds=array)
+    with pytest.raises(DataError, match="'point_clouds' cannot be read as frames"):
+        list(msr.msr_action3d(tmp_path).videos[0].source())
+
+
 def test_archives_of_older_numpy_versions(tmp_path: Path) -> None:
     """Pickle protocol 2, and the module name that numpy had before version 2."""
     array = np.empty(1, dtype=object)

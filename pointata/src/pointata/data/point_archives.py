@@ -31,13 +31,15 @@ class _Type:
 
 
 class _Array:
-    """Stands in for numpy.ndarray; `value` is a list for an object array, else an array of numbers."""
+    """Stands in for numpy.ndarray; `value` is a list for an object array of arrays, else an array of numbers."""
 
     value: list[Any] | NDArray[Any]
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, kind, column_major, content = state
-        if kind.code.startswith("O"):
+        if kind.code.startswith("O") and len(shape) > 1:  # numpy takes arrays of equal length apart, number by number
+            self.value = np.array(content, np.float64).reshape(shape)
+        elif kind.code.startswith("O"):
             self.value = list(content)
         elif kind.code in _NUMBERS and kind.order in ("<", ">", "=", "|"):
             flat = np.frombuffer(content, np.dtype(kind.order + kind.code))
@@ -77,7 +79,7 @@ def read_point_archive(path: Path, key: str) -> list[NDArray[Any]]:
 
     Args:
         path: an .npz file.
-        key: name of the array in it: an object array of (n_t, 3) arrays, or one array (T, n, 3).
+        key: name of the array in it: an object array of (n_t, 3) arrays, or one array (T, n, 3), of numbers or objects.
 
     Returns:
         T >= 1 arrays (n_t, 3) of the number type that the file has, in its units and axes.

@@ -77,13 +77,19 @@ def sample_recording(
     )
 
 
+def _what(source: Callable[[], Iterable[LabelledFrame]]) -> str:
+    """What a source reads, for messages: the first of its arguments that says where."""
+    given = source.args if isinstance(source, partial) else ()
+    return next((str(argument) for argument in given if isinstance(argument, str | Path)), "a recording")
+
+
 def _build(
     path: Path, sampling: SamplingConfig, source: Callable[[], Iterable[LabelledFrame]], channels: Sequence[str]
 ) -> None:
     try:
         recording = sample_recording(source(), sampling, channels)
     except PointataError as error:
-        raise DataError(f"{source}: {error}") from error
+        raise DataError(f"{_what(source)}: {error}") from error
     temporary = path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial.npz")  # another run may be making the same file
     np.savez(temporary, **vars(recording))
     temporary.replace(path)

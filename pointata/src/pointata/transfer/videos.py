@@ -69,7 +69,7 @@ class VideoClips(lightning.LightningDataModule):
         self,
         set: str,
         tasks: Sequence[str] = (),
-        features: Sequence[str] = (),
+        features: Sequence[str] | None = (),
         held_out: Sequence[str] = (),
         leave_out: Sequence[str] = (),
         clips: ClipSettings = ClipSettings(),
@@ -85,7 +85,7 @@ class VideoClips(lightning.LightningDataModule):
             set: the data set, as "mars:~/data/mars" or "sim:room?recordings=20" (see pointata.data.video_sets).
             tasks: heads to train, of those that the data set has labels for; none for all. "segments" may stand for
                 the classes of "action" where frames carry them.
-            features: point channels to use besides x, y, z.
+            features: point channels to use besides x, y, z; null for all that the set has.
             held_out: subjects that validate; all others train. Without any, data set's own split holds.
             leave_out: videos that are neither trained nor validated on.
             clips: how clips are cut.
@@ -99,14 +99,18 @@ class VideoClips(lightning.LightningDataModule):
         if workers < 0:
             raise ConfigError(f"data.workers must not be negative, got {workers}")
         video_set = open_video_set(set)
-        self.sampling, self.features, self.clips_settings = sampling, tuple(features), clips
+        self.sampling, self.clips_settings = sampling, clips
+        self.features = tuple(video_set.features if features is None else features)
         self.frame_period_s, self.merge = video_set.frame_period_s, video_set.merge
         self.own_heads = tuple(video_set.heads)
         self.heads = _choose_heads(video_set.name, dict(video_set.heads), tasks)
-        missing = [name for name in features if name not in video_set.features]
+        missing = [name for name in self.features if name not in video_set.features]
         if missing:
             known = ", ".join(video_set.features) or "none"
             raise ConfigError(f"data set {video_set.name} has no point channel {', '.join(missing)}; it has: {known}")
+        unused = [name for name in video_set.features if name not in self.features]
+        if unused:
+            _log.info("point channels of %s that are not used (data.features): %s", video_set.name, ", ".join(unused))
         if "semantic" in self.heads and not clips.dense_frames:
             raise ConfigError("the task semantic needs clips.dense_frames of at least 1, or other tasks")
         unknown = [name for name in leave_out if name not in {video.name for video in video_set.videos}]
