@@ -184,14 +184,14 @@ def test_semantic_kitti_damage_is_named(semantic_kitti: Path, file: str, corrupt
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        ("h5py", "h5py, which is not installed: pip install h5py,"),
-        ("PIL.Image", "PIL, which is not installed: pip install pillow,"),
+        ("h5py", "h5py, which is not installed: .* or h5py alone"),
+        ("PIL.Image", "PIL, which is not installed: .* or pillow alone"),
     ],
 )
 def test_a_missing_reader_library_is_named(monkeypatch: pytest.MonkeyPatch, module: str, words: str) -> None:
     monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
     monkeypatch.delitem(sys.modules, "PIL.Image", raising=False)
-    with pytest.raises(InstallationError, match=f"Python module {words} ") as refusal:
+    with pytest.raises(InstallationError, match=f"Python module {words}") as refusal:
         require(module)
     assert 'pip install "./pointata[recordings]"' in str(refusal.value)
 

@@ -22,7 +22,7 @@ def info(arguments: Sequence[str]) -> None:
     parser = Parser("info", "Show what a bundle says of itself.", "pointata info sim_room")
     parser.add_argument("models", nargs="*", help="bundles: paths or shipped names; none for all shipped ones")
     for name in parser.parse_args(arguments).models or shipped_bundles():
-        sys.stdout.write(yaml.safe_dump({name: describe(name)}, sort_keys=False))
+        sys.stdout.write(yaml.safe_dump({name: describe(name)}, sort_keys=False, default_flow_style=None, width=120))
 
 
 class Command(NamedTuple):

@@ -31,6 +31,6 @@ def require(module: str, extra: str = "recordings", purpose: str = "reading this
         name = _DISTRIBUTIONS.get(library, library)
         target = f"pointata[{extra}]" if extra else "pointata"
         raise InstallationError(
-            f"{purpose} needs the Python module {library}, {problem}: pip install {name}, "
-            f'or all that belongs to it: pip install "{target}" (in the checkout: pip install "./{target}")'
+            f'{purpose} needs the Python module {library}, {problem}: pip install "{target}" '
+            f'(in the checkout: pip install "./{target}"), or {name} alone'
         ) from error
