@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -61,7 +61,9 @@ class ScriptedPredictor:
     seen: int = 0
     options: PredictorOptions = field(default_factory=lambda: PredictorOptions(min_frames=2))
     metadata: Any = field(
-        default_factory=lambda: SimpleNamespace(heads={"action": ACTIONS, "segments": ACTIONS, "semantic": THINGS})
+        default_factory=lambda: SimpleNamespace(
+            heads={"action": ACTIONS, "segments": ACTIONS, "semantic": THINGS}, window_frames=2
+        )
     )
 
     def reset(self) -> None:
@@ -116,7 +118,13 @@ def test_counts_are_those_made_by_hand() -> None:
         ]
     )
     told: list[tuple[str, int]] = []
-    score = evaluate(as_predictor(scripted), [Script(first), Script(second)], lambda *of: told.append(of))
+
+    def watch(recording: Recording, frames: Iterable[LabelledFrame]) -> Iterator[LabelledFrame]:
+        for number, frame in enumerate(frames):
+            told.append((recording.name, number))
+            yield frame
+
+    score = evaluate(as_predictor(scripted), [Script(first), Script(second)], watch=watch)
     assert score.confusions["semantic"].counts.tolist() == [[2, 0, 0, 0], [2, 4, 0, 0], [0, 1, 3, 1]]
     assert score.confusions["action"].counts.tolist() == [[1, 0, 0], [0, 1, 1]]
     assert score.confusions["segments"].counts.tolist() == [[0, 1, 0], [0, 2, 0]]
@@ -125,7 +133,7 @@ def test_counts_are_those_made_by_hand() -> None:
     assert score.figures() == pytest.approx(expected, abs=5e-5)
     assert (score.frames, len(score.step_ms), score.rejected) == (5, 5, ["frame 2 is bad"])
     assert scripted.resets == [0, 4]
-    assert told == [("script", 3), ("script", 5)]
+    assert told == [("script", number) for number in (0, 1, 2, 3, 0, 1)]
 
 
 def test_classes_that_disagree_are_refused() -> None:

@@ -8,7 +8,15 @@ import pytest
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError
 from pointata.evaluation.confusion import ConfusionMatrix
-from pointata.evaluation.metrics import accuracy, iou_per_class, majority, mean_iou, percentiles, recall_per_class
+from pointata.evaluation.metrics import (
+    accuracy,
+    iou_per_class,
+    majority,
+    mean_iou,
+    percentiles,
+    recall_per_class,
+    window_labels,
+)
 
 NAMES = ("a", "b", "c", "d")
 
@@ -119,6 +127,26 @@ def test_nothing_seen_gives_nan() -> None:
 )
 def test_majority(labels: list[int], expected: int) -> None:
     assert majority(labels) == expected
+
+
+@pytest.mark.parametrize(("total", "windows"), [(0, 0), (3, 0), (4, 1), (8, 1), (11, 1), (12, 2), (24, 3)])
+def test_windows_show_what_most_of_their_frames_show(total: int, windows: int) -> None:
+    rng = np.random.default_rng(total)
+    truth = rng.choice(np.array([0, 1, 2, UNLABELLED]), total)
+    probabilities = rng.dirichlet(np.ones(3), total)
+    true, given = window_labels(truth, probabilities, 8)
+    assert len(true) == len(given) == windows
+    for number in range(windows):  # counted one by one
+        inside = [index for index in range(total) if index // 8 == number]
+        sums = [sum(probabilities[index, c] for index in inside) for c in range(3)]
+        votes = [sum(truth[index] == c for index in inside) for c in range(3)]
+        assert given[number] == int(np.argmax(sums))
+        assert votes[true[number]] == max(votes)
+
+
+def test_a_window_without_truth_has_none() -> None:
+    true, _ = window_labels(np.full(8, UNLABELLED), np.full((8, 2), 0.5), 8)
+    assert true.tolist() == [UNLABELLED]
 
 
 def test_percentiles_interpolate() -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import class_list
 from pointata.data.files import strictly_increasing
-from pointata.data.recording import IndexedRecording
+from pointata.data.recording import IndexedRecording, Origin
 from pointata.data.set_files import data_folder
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
@@ -83,6 +83,8 @@ class MarsRecording(IndexedRecording):
         self.name = f"mars_{self.file.resolve().parent.name}_{self.file.stem}"
         self.frame_id = frame_id
         self.action = _action_of(self.file)
+        folder = self.file.resolve().parent.name
+        self.origin = Origin("mars", f"{folder}_{self.file.stem}", folder.removeprefix("subject"))
         self._columns = _read_columns(self.file)
         changes = np.flatnonzero(np.diff(self._columns[0])) + 1
         self._bounds = np.concatenate(([0], changes, [self._columns.shape[1]]))

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from inspect import signature
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,25 @@ LAYOUTS = """a rosbag2 folder, .mcap, .db3 or ROS 1 .bag file
   the simulator (sim:room or sim:street, options as in sim:room?seed=3&split=test&frames=100)"""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Which video of a data set a recording is.
+
+    Attributes:
+        data_set: name of the set.
+        video: name of the video in it.
+        subject: who is seen, or which drive or room it is; "" where unknown.
+        split: "train", "val" or "test" where the set has a protocol and says so, else "".
+        simulated: whether the data are simulated.
+    """
+
+    data_set: str
+    video: str
+    subject: str = ""
+    split: str = ""
+    simulated: bool = False
+
+
 class Recording(ABC):
     """A point-cloud video on disk or in the simulator: iterate over it, as often as needed, for its frames.
 
@@ -30,6 +50,7 @@ class Recording(ABC):
         classes: classes of the point labels; None where points carry none, or where only ids are known.
         actions: classes of `LabelledFrame.action`; None where frames carry none.
         action: class of the recording as a whole, -1 where it has none or its frames have classes of their own.
+        origin: which video of a known data set this is; None where that cannot be told.
         has_poses: whether `Frame.T_world_sensor` holds recorded poses (identity otherwise).
         left_out: malformed frames that the latest iteration has left out.
     """
@@ -39,6 +60,7 @@ class Recording(ABC):
     classes: tuple[ClassInfo, ...] | None = None
     actions: tuple[ClassInfo, ...] | None = None
     action: int = -1
+    origin: Origin | None = None
     has_poses: bool = False
     left_out: int = 0
 

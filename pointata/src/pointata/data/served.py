@@ -42,7 +42,7 @@ class ServedRecording(Recording):
         self._stride = stride_of(recording.rate_hz, frame_period_s)
         self.name, self.rate_hz = recording.name, recording.rate_hz / self._stride
         self.classes, self.actions, self.action = recording.classes, recording.actions, recording.action
-        self.has_poses = recording.has_poses
+        self.has_poses, self.origin = recording.has_poses, recording.origin
 
     def __len__(self) -> int:
         """Number of frames, were they as regular as the nominal rate says."""
@@ -50,7 +50,9 @@ class ServedRecording(Recording):
 
     def __iter__(self) -> Iterator[LabelledFrame]:
         """The frames from first to last."""
-        yield from served_frames(self._recording, FramePicker(0, self._frame_period_s), self._merge)
+        for frame in served_frames(self._recording, FramePicker(0, self._frame_period_s), self._merge):
+            self.left_out = self._recording.left_out
+            yield frame
         self.left_out = self._recording.left_out
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pointata.data.recording import Recording, option_value
+from pointata.data.recording import Origin, Recording, option_value
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
@@ -47,6 +47,8 @@ class SimulatedRecording(Recording):
         except (TypeError, ValueError) as error:
             raise DataError(f"{spec}: {error}") from error
         self.name = f"{parts.path}_{'_'.join(f'{key}{value}' for key, value in sorted(arguments.items()))}".rstrip("_")
+        video = f"{parts.path}_{arguments.get('split', 'train')}_{arguments['seed']}"  # as `simulated` calls it
+        self.origin = Origin(f"simulated_{parts.path}", video, subject=video, simulated=True)
         self.rate_hz = float(self._scene.rate_hz)
         self.classes = self._scene.classes
         self.actions = getattr(self._scene, "actions", None)  # the street has none

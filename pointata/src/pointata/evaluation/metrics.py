@@ -65,6 +65,28 @@ def majority(labels: Sequence[int] | NDArray[np.integer]) -> int:
     return max(reversed(voters), key=voters.count)
 
 
+def window_labels(
+    truth: NDArray[np.integer], probabilities: NDArray[np.floating], frames: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """True and predicted class of the windows that a recording falls into: each `frames` long, none overlapping.
+
+    A window shows the action that most of its frames have; predicted is the class whose mean probability over these
+    frames is largest. What is left at the end counts as a window if it holds at least half as many frames.
+
+    Args:
+        truth: (T,) class id of each frame, 255 where unknown.
+        probabilities: (T, C).
+        frames: of a window.
+
+    Returns:
+        (W,) and (W,) class ids; the truth is 255 where no frame of a window has a class.
+    """
+    starts = [start for start in range(0, len(truth), frames) if 2 * (len(truth) - start) >= frames]
+    true = [majority(truth[start : start + frames]) for start in starts]
+    given = [int(probabilities[start : start + frames].mean(axis=0).argmax()) for start in starts]
+    return np.array(true, np.int64), np.array(given, np.int64)
+
+
 def percentiles(values: Sequence[float] | NDArray[np.floating], ranks: Sequence[float] = (50, 99)) -> dict[str, float]:
     """Percentiles by linear interpolation, named p50, p99, ...; NaN without values."""
     if len(values) == 0:

@@ -1,11 +1,8 @@
 """A predictor measured on recordings, frame by frame, as it runs on the robot."""
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,101 +10,34 @@ from numpy.typing import NDArray
 from pointata.classes import UNLABELLED, ClassInfo
 from pointata.data.recording import Recording
 from pointata.errors import DataError
-from pointata.evaluation.confusion import ConfusionMatrix
-from pointata.evaluation.metrics import accuracy, iou_per_class, mean_iou, percentiles
-from pointata.evaluation.segment_metrics import SegmentScore
-from pointata.evaluation.video_metrics import VideoVote
+from pointata.evaluation.metrics import window_labels
+from pointata.evaluation.score import OfflineScore
 from pointata.frame import LabelledFrame
 from pointata.prediction import Prediction
 from pointata.predictor import Predictor
+from pointata.rates import gaps_s, mean_rate_hz
+
+#: Takes a recording and its frames and hands the frames on, as they are asked for: to see how far it is.
+Watch = Callable[[Recording, Iterable[LabelledFrame]], Iterable[LabelledFrame]]
 
 
-@dataclass
-class OfflineScore:
-    """Confusions by task and wall time per frame; "action" counts frames, "semantic" points.
+@dataclass(frozen=True)
+class Part:
+    """Which frames of each recording are measured."""
 
-    `segments` scores the newest frame's action segment, frame by frame, as a sequence, and `segments_compat` does so as
-    HOI4D's script does; None without that task. `vote` scores videos of one action; None without the task "action".
-    """
+    start: int = 0
+    """Frames left out before the first."""
+    count: int | None = None
+    """Most frames; None for all."""
 
-    confusions: dict[str, ConfusionMatrix]
-    segments: SegmentScore | None = None
-    segments_compat: SegmentScore | None = None
-    vote: VideoVote | None = None
-    unvoted: list[str] = field(default_factory=list)
-    """Videos of one action without a frame that votes: all are before `min_frames`, or rejected."""
-    frames: int = 0
-    left_out: int = 0
-    """Clouds of the recordings that could not be read."""
-    rejected: list[str] = field(default_factory=list)
-    step_ms: list[float] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, heads: Mapping[str, tuple[ClassInfo, ...]]) -> "OfflineScore":
-        """Nothing counted yet, for a bundle's heads."""
-        names = {task: [c.name for c in classes] for task, classes in heads.items()}
-        score = cls({task: ConfusionMatrix(of_task) for task, of_task in names.items()})
-        if "segments" in names:
-            score.segments = SegmentScore(names["segments"])
-            score.segments_compat = SegmentScore(names["segments"], compat=True)
-        if "action" in names:
-            score.vote = VideoVote(names["action"])
-        return score
-
-    def figures(self) -> dict[str, float]:
-        """The figures a bundle's metadata states."""
-        result: dict[str, float] = {}
-        if "action" in self.confusions and self.confusions["action"].total:
-            result["action_accuracy"] = accuracy(self.confusions["action"])
-        if "segments" in self.confusions and self.confusions["segments"].total:
-            result["segments_accuracy"] = accuracy(self.confusions["segments"])
-        if "semantic" in self.confusions and self.confusions["semantic"].total:
-            result["segmentation_miou"] = mean_iou(self.confusions["semantic"])
-        return {name: round(value, 4) for name, value in result.items()}
-
-    def published(self) -> dict[str, float]:
-        """What published tables state besides: the video vote, and the mean IoU with absent classes counted as 0."""
-        result: dict[str, float] = {}
-        if self.vote is not None and self.vote.videos.total:
-            result["video_accuracy"] = accuracy(self.vote.videos)
-        if "semantic" in self.confusions and self.confusions["semantic"].total:
-            result["segmentation_miou_absent_as_zero"] = mean_iou(self.confusions["semantic"], absent_as_zero=True)
-        return {name: round(value, 4) for name, value in result.items()}
-
-    def report(self) -> dict[str, Any]:
-        """All figures, JSON-ready."""
-        semantic = self.confusions.get("semantic")
-        scored = semantic is not None and semantic.total > 0
-        per_class = {} if semantic is None or not scored else dict(
-            zip(semantic.names, (round(v, 4) for v in iou_per_class(semantic).tolist()), strict=True)
-        )  # fmt: skip
-        return {
-            "frames": self.frames,
-            "left_out": self.left_out,
-            "rejected": self.rejected,
-            **self.figures(),
-            **self.published(),
-            "videos": 0 if self.vote is None else self.vote.videos.total,
-            "videos_without_vote": self.unvoted,
-            "segments": _segment_figures(self.segments),
-            "segments_compat": _segment_figures(self.segments_compat),
-            "per_class_iou": per_class,
-            "supports": {
-                task: dict(zip(matrix.names, matrix.support.tolist(), strict=True))
-                for task, matrix in self.confusions.items()
-            },
-            "confusion": {task: matrix.counts.tolist() for task, matrix in self.confusions.items()},
-            "step_ms": percentiles(self.step_ms) if self.step_ms else {},
-        }
-
-    def save(self, path: Path) -> None:
-        """Write the report as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(self.report(), indent=2) + "\n", encoding="utf-8")
+    def __str__(self) -> str:
+        """As a bundle states it; empty for whole recordings."""
+        if self.start == 0 and self.count is None:
+            return ""
+        return f"frames from {self.start}" + ("" if self.count is None else f", at most {self.count}")
 
 
-def _segment_figures(score: SegmentScore | None) -> dict[str, float]:
-    return score.figures() if score is not None and score.frames.total else {}
+WHOLE = Part()
 
 
 def _agree(mine: tuple[ClassInfo, ...], theirs: tuple[ClassInfo, ...] | None, where: str) -> bool:
@@ -160,10 +90,10 @@ class _Actions:
 
 
 def _steps(
-    predictor: Predictor, recording: Recording, score: OfflineScore
+    predictor: Predictor, frames: Iterable[LabelledFrame], score: OfflineScore
 ) -> Iterator[tuple[LabelledFrame, Prediction]]:
     """Frames and their predictions, timed and counted; rejected frames are noted and passed over."""
-    for item in recording:
+    for item in frames:
         start = time.perf_counter()
         try:
             prediction = predictor.step(item.frame)
@@ -176,10 +106,12 @@ def _steps(
 
 
 def _count(score: OfflineScore, tasks: frozenset[str], actions: _Actions) -> None:
-    """Add a recording's actions to the frames' confusions and to the segments."""
+    """Add a recording's actions to the frames' and windows' confusions and to the segments."""
     truth = np.array(actions.truth, np.int64)
     for task in tasks & actions.given.keys():
         score.confusions[task].update(truth, np.array(actions.given[task], np.int64))
+    if "action" in tasks and score.windows is not None and actions.scores:
+        score.windows.update(*window_labels(truth, np.stack(actions.scores), score.window_frames))
     for segments in (score.segments, score.segments_compat):
         if "segments" in tasks and segments is not None and len(truth):
             segments.update(truth, np.array(actions.given["segments"], np.int64))
@@ -199,9 +131,10 @@ def _vote(score: OfflineScore, video: Recording, number: int, actions: _Actions)
 def evaluate(
     predictor: Predictor,
     recordings: Sequence[Recording],
-    progress: Callable[[str, int], None] = lambda name, frames: None,
+    part: Part = WHOLE,
+    watch: Watch = lambda recording, frames: frames,
 ) -> OfflineScore:
-    """Run a predictor over recordings, each from an empty window.
+    """Run a predictor over recordings, each from an empty window; Ctrl-C ends it with what is counted so far.
 
     Actions are scored once the window holds `min_frames`; unknown counts as wrong, as does an unlabelled point. The
     same frames vote for the class of a video of one action with their probabilities, those reported as unknown, too.
@@ -211,19 +144,28 @@ def evaluate(
     """
     heads: Mapping[str, tuple[ClassInfo, ...]] = predictor.metadata.heads
     scored = [_tasks(heads, recording) for recording in recordings]
-    score = OfflineScore.of(heads)
+    score = OfflineScore.of(heads, predictor.metadata.window_frames)
     for number, (recording, tasks) in enumerate(zip(recordings, scored, strict=True)):
         predictor.reset()
         actions = _Actions()
-        for item, prediction in _steps(predictor, recording, score):
-            if "semantic" in tasks and item.labels is not None and prediction.semantic is not None:
-                truth = item.labels[: item.frame.own_count]
-                score.confusions["semantic"].update(truth, prediction.semantic.labels)
-            if prediction.frame_count >= predictor.options.min_frames:
-                actions.take(item.action, prediction)
+        stamps_ns: list[int] = []
+        frames = watch(recording, recording.frames(part.start, part.count))
+        try:
+            for item, prediction in _steps(predictor, frames, score):
+                stamps_ns.append(item.frame.stamp_ns)
+                if "semantic" in tasks and item.labels is not None and prediction.semantic is not None:
+                    truth = item.labels[: item.frame.own_count]
+                    score.confusions["semantic"].update(truth, prediction.semantic.labels)
+                if prediction.frame_count >= predictor.options.min_frames:
+                    actions.take(item.action, prediction)
+        except KeyboardInterrupt:
+            score.complete = False
         _count(score, tasks, actions)
+        if gaps_s(stamps_ns).any():
+            score.rates_hz[recording.name] = mean_rate_hz(stamps_ns)
+        score.left_out += recording.left_out
+        if not score.complete:
+            break
         if "action" in tasks and recording.action >= 0:
             _vote(score, recording, number, actions)
-        score.left_out += recording.left_out
-        progress(recording.name, score.frames)
     return score

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pointata.data.recording import Recording, open_recording
+from pointata.data.recording import Origin, Recording, open_recording
 from pointata.data.served import ServedRecording
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.data.video_sets import open_video_set
@@ -23,6 +23,7 @@ class VideoRecording(Recording):
     def __init__(self, video: Video, video_set: VideoSet) -> None:
         """Take a video of a set; nothing is read yet."""
         self.name, self.action = video.name, video.action
+        self.origin = Origin(video_set.name, video.name, video.subject, video.split, video_set.simulated)
         self.rate_hz = 1 / video_set.frame_period_s
         self.classes = video_set.heads.get("semantic")
         self.actions = video_set.heads.get("action", video_set.heads.get("segments"))
@@ -56,18 +57,29 @@ def names_video_set(source: str) -> bool:
     return bool(colon) and name != "sim" and "/" not in name and not Path(source).exists()
 
 
-def open_sources(sources: Sequence[str], choice: Choice, bundle: BundleMetadata) -> list[Recording]:
+def names_bag(source: str) -> bool:
+    """Whether a source is a bag, which may have several topics."""
+    path = Path(source).expanduser()
+    return path.suffix in (".mcap", ".db3", ".bag") or (path / "metadata.yaml").is_file()
+
+
+def open_sources(
+    sources: Sequence[str], choice: Choice, bundle: BundleMetadata, topic: str | None = None
+) -> list[Recording]:
     """The recordings of all sources, in order: recordings as the node would take them in, data sets as they are.
 
     Args:
         sources: as on the command line.
         choice: which videos of a data set.
         bundle: says which point channels are read, and what can be scored.
+        topic: cloud topic of the bags among them.
 
     Raises:
         DataError: a source cannot be opened.
-        ConfigError: a data set has no such video, or does not fit the bundle.
+        ConfigError: a data set has no such video, or does not fit the bundle; a topic, but no bag.
     """
+    if topic and not any(names_bag(source) for source in sources):
+        raise ConfigError(f"--topic {topic} chooses clouds of a bag, but no source is one")
     recordings: list[Recording] = []
     for source in sources:
         if names_video_set(source):
@@ -80,7 +92,8 @@ def open_sources(sources: Sequence[str], choice: Choice, bundle: BundleMetadata)
                 )  # fmt: skip
             recordings += [VideoRecording(video, video_set) for video in _chosen(video_set, choice)]
         else:
-            recording = open_recording(source, bundle.feature_names)
+            options = {"topic": topic} if topic and names_bag(source) else {}
+            recording = open_recording(source, bundle.feature_names, **options)
             recordings.append(ServedRecording(recording, bundle.frame_period_s, bundle.merge))
     return recordings
 

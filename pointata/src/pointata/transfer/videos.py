@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from pointata.transfer.cache import SampledRecording, cached_recordings, load_re
 from pointata.transfer.clips import ClipBatch, ClipShape, EpochSampler, FixedClips, RandomClips, collate
 
 _log = logging.getLogger(__name__)
+
+#: Characters of the names of all recordings that a bundle lists as trained on.
+_NAMES_LIMIT = 20_000
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,10 @@ class VideoClips(lightning.LightningDataModule):
             "data": video_set.name,
             "recordings": len(self._train),
             "validation": list(held_out) or "own split",
+            "trained_on": {
+                "videos": _listed(video.name for video in self._train),
+                "subjects": _listed(video.subject for video in self._train if video.subject not in ("", video.name)),
+            },
         }
         self.simulated, self.data_licence = video_set.simulated, video_set.licence
         if "action" in self.heads and video_set.mirrored is None and augmentation.mirror:
@@ -228,6 +235,12 @@ class VideoClips(lightning.LightningDataModule):
     def transfer_batch_to_device(self, batch: ClipBatch, device: torch.device, dataloader_idx: int) -> ClipBatch:
         """Copy a batch to the device."""
         return batch.to(device)
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+    """Names without repetition, for a bundle; none where they would take more room than the rest of its metadata."""
+    found = list(dict.fromkeys(names))
+    return found if sum(map(len, found)) <= _NAMES_LIMIT else []
 
 
 def _choose_heads(
