@@ -156,6 +156,16 @@ def test_a_manifest_merges(tmp_path: Path) -> None:
     assert own_recordings(edit(tmp_path, ("merge: 3\n", ""))).merge == 1
 
 
+def test_sparse_frames_that_are_left_out_could_be_merged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = write_set(tmp_path)
+    caplog.set_level("INFO")
+    own_recordings(root)
+    assert "would join" not in caplog.text  # two of the three recordings are at the manifest's rate
+    edit(root, ("frame_period_s: 0.1", "frame_period_s: 0.3"), ("{from: 0.0, to: 0.2", "{from: 0.0, to: 0.21"))
+    own_recordings(root)
+    assert "one frame in 3 is taken, of about 6 points: `merge: 3` would join them all" in caplog.text
+
+
 @pytest.mark.parametrize("wrong", ["0", "65", "2.5", "three", "-1", "[3]"])
 def test_a_manifest_that_cannot_merge_says_so(tmp_path: Path, wrong: str) -> None:
     edit(write_set(tmp_path), ("frame_period_s: 0.1\n", f"frame_period_s: 0.1\nmerge: {wrong}\n"))

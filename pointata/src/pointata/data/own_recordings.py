@@ -1,9 +1,11 @@
 """The user's own recordings as training data: a folder with a manifest, no code; see docs/own_recordings.md."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from pointata.data.files import numbered_files
 from pointata.data.manifest import Entry, Manifest, Span, read_manifest
 from pointata.data.npz_recording import NpzClipRecording, NpzFolderRecording, NpzRecording, label_bytes
 from pointata.data.recording import IndexedRecording, Recording, open_recording
-from pointata.data.served import served_frames
+from pointata.data.served import served_frames, stride_of
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
@@ -22,6 +24,8 @@ from pointata.picking import FramePicker
 
 #: How much slower than the manifest's rate a recording may be, as a factor.
 RATE_TOLERANCE = 1.5
+#: Frames of fewer points gain by being joined.
+SPARSE = 100
 
 _log = logging.getLogger(__name__)
 
@@ -39,15 +43,15 @@ def own_recordings(root: Path) -> VideoSet:
     """
     manifest = read_manifest(Path(root).expanduser().resolve())
     names = tuple(entry.name for entry in manifest.point_classes)
-    videos, labelled = [], set()
+    videos, found = [], {}
     for entry in manifest.entries:
         try:
-            if _check(entry, manifest, names):
-                labelled.add(entry.name)
+            found[entry.name] = _check(entry, manifest, names)
         except DataError as error:
             raise DataError(f"{entry.place}: {error}") from error
         videos.append(_video(entry, manifest, names))
-    _require_training_labels(manifest, labelled)
+    _require_training_labels(manifest, {name for name, one in found.items() if one.labelled})
+    _say_what_merging_would_do(manifest, list(found.values()))
     heads: dict[str, tuple[ClassInfo, ...]] = {}
     if manifest.actions:
         heads |= {"action": manifest.actions, "segments": manifest.actions}
@@ -157,8 +161,16 @@ def _labels(item: LabelledFrame, beside: Path | None, point_classes: tuple[str, 
     return labels
 
 
-def _check(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> bool:
-    """Open a recording and read what can be read at once; returns whether its points are labelled."""
+class _Found(NamedTuple):
+    """What the check of a recording finds: labels of points; frames for each that is taken; points of the first."""
+
+    labelled: bool
+    stride: int
+    points: int
+
+
+def _check(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> _Found:
+    """Open a recording and read what can be read at once."""
     recording = _open(entry.path, entry.topic, manifest.features)
     ratio = manifest.frame_period_s * recording.rate_hz
     if len(recording) > 1 and ratio < 1 / RATE_TOLERANCE:
@@ -175,7 +187,18 @@ def _check(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> 
     labelled = _check_labels(entry, recording, first, point_classes)
     if not entry.spans and not labelled:
         raise DataError(f"{entry.name} has neither an action nor labels of point_classes: nothing to learn from it")
-    return labelled
+    stride = stride_of(recording.rate_hz, manifest.frame_period_s)
+    return _Found(labelled, stride, len(first.frame.points))
+
+
+def _say_what_merging_would_do(manifest: Manifest, found: Sequence[_Found]) -> None:
+    """Frames of sparse recordings that are left out for the manifest's rate could be joined instead."""
+    stride, points = min(one.stride for one in found), median(one.points for one in found)
+    if manifest.merge == 1 < stride and points < SPARSE:
+        _log.info(
+            "%s: one frame in %d is taken, of about %d points: `merge: %d` would join them all",
+            manifest.file, stride, points, stride,
+        )  # fmt: skip
 
 
 def _check_spans(entry: Entry, recording: Recording) -> None:

@@ -9,7 +9,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from pointata.memory import keep_freed_memory
 from pointata.transfer.adapt import Adapt
 from pointata.transfer.arguments import SettingsParser, wording
-from pointata.transfer.dry_run import describe
+from pointata.transfer.dry_run import Plan, describe
 from pointata.transfer.frame_heads import FrameHeadSettings, train_frame_heads
 from pointata.transfer.ledger import Ledger
 from pointata.transfer.run import TrainingCLI, fit
@@ -37,7 +37,9 @@ class _AdaptCLI(TrainingCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         super().add_arguments_to_parser(parser)
         parser.add_argument(
-            "--dry_run", action="store_true", help="say what would be trained and what it costs, then stop"
+            "--dry_run",
+            action="store_true",
+            help="say what would be trained, what it costs, and which settings suit the data, then stop",
         )
 
 
@@ -48,7 +50,7 @@ def adapt(arguments: Sequence[str]) -> Path | None:
     cli = _AdaptCLI(Adapt, VideoClips, arguments, words, use_distributed_sampler=False)
     cli.model.build(cli.datamodule)
     if cli.config.dry_run:
-        describe(cli.model, cli.datamodule)
+        describe(cli.model, cli.datamodule, Plan.of(cli.trainer))
         return None
     cli.model.require_place(cli.config.out, cli.datamodule)
     trained, total = cli.model.parameter_counts()

@@ -133,10 +133,15 @@ class VideoClips(lightning.LightningDataModule):
         self.simulated, self.data_licence = video_set.simulated, video_set.licence
         if "action" in self.heads and video_set.mirrored is None and augmentation.mirror:
             raise ConfigError(f"actions of {video_set.name} must not be mirrored: set augmentation.mirror to false")
-        self.mirrored = video_set.mirrored or {}
+        self.may_mirror, self.mirrored = video_set.mirrored is not None, video_set.mirrored or {}
         self.augmentation, self._cache, self._workers, self.seed = augmentation, cache, workers, seed
         self.train_recordings: list[SampledRecording] = []
         self.validation_recordings: list[SampledRecording] = []
+
+    @property
+    def train_videos(self) -> tuple[Video, ...]:
+        """What `train_recordings` are sampled from; those too short for a clip included."""
+        return self._train
 
     @property
     def shortest_clip(self) -> int:
