@@ -1,13 +1,14 @@
 """docs/own_recordings.md: its snippet is run, its manifest read, its message provoked."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from own_folder import PERIOD_NS, edit, frames_of, write_clip
+from own_folder import PERIOD_NS, edit, frames_of
 
 from pointata import DataError
 from pointata.data.own_recordings import own_recordings
@@ -67,21 +68,17 @@ def write_bag(path: Path, topics: dict[str, int], labelled: bool = False) -> Non
                 writer.write(connection, stamp_ns, store.serialize_cdr(cloud, kind))
 
 
-def example(folder: Path) -> VideoSet:
-    """The page's own example: its snippet, run in the folder, and its manifest; the other recordings as it says."""
-    exec(compile(block("write_frames"), "docs/own_recordings.md", "exec"), {})
+def example(folder: Path) -> tuple[VideoSet, Callable[[int], tuple[NDArray[Any], ...]]]:
+    """The page's own example, its snippet run in the folder, and the frames that it makes up."""
+    names: dict[str, Any] = {}
+    exec(compile(block("write_recordings"), "docs/own_recordings.md", "exec"), names)
     (folder / "manifest.yaml").write_text(block("manifest"))
-    write_clip(folder / "ben" / "all.npz", frames=10)
-    write_bag(folder / "cleo" / "kitchen_bag", {"/lidar/points": 4, "/other": 2})
-    (folder / "cleo" / "kitchen_labels").mkdir()
-    for index in range(4):
-        np.save(folder / "cleo" / "kitchen_labels" / f"{index}.npy", bag_points(index)["label"])
-    return own_recordings(folder)
+    return own_recordings(folder), names["frame"]
 
 
 def test_the_page_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    videos = example(tmp_path)
+    videos, frame = example(tmp_path)
     assert videos.name == "kitchen"
     assert videos.frame_period_s == pytest.approx(0.1)
     assert [c.name for c in videos.heads["action"]] == ["reach left", "reach right", "pour"]
@@ -91,19 +88,35 @@ def test_the_page_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ("anna", "val", 2), ("ben", "train", -1), ("cleo", "test", 1),
     ]  # fmt: skip
     anna, ben, cleo = (frames_of(video) for video in videos.videos)
-    assert [item.frame.stamp_ns for item in anna] == [index * PERIOD_NS for index in range(20)]
-    assert all(item.labels is not None and (item.labels == (item.frame.points[:, 2] > 0)).all() for item in anna)
-    assert [item.action for item in ben] == [0] * 4 + [None] * 2 + [1] * 2 + [2] * 2
-    for index, item in enumerate(cleo):
+    assert [item.action for item in ben] == [0] * 12 + [None] * 6 + [1] * 8 + [2] * 14
+    for items, count, start_ns in ((anna, 20, 0), (ben, 40, 0), (cleo, 20, 10**18)):
+        assert len(items) == count
+        for index, item in enumerate(items):
+            points, intensity, labels = frame(index)
+            assert item.frame.stamp_ns == start_ns + index * PERIOD_NS
+            np.testing.assert_array_equal(item.frame.points, points)
+            np.testing.assert_array_equal(item.frame.features["intensity"], intensity)
+            np.testing.assert_array_equal(item.labels, labels)
+
+
+def test_a_bag_with_several_topics_needs_one_named(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bags" / "one", {"/lidar/points": 4, "/other": 2})
+    (tmp_path / "labels").mkdir()
+    for index in range(4):
+        np.save(tmp_path / "labels" / f"{index}.npy", bag_points(index)["label"])
+    recording = "{path: bags/one, topic: /lidar/points, labels: labels, split: train}"
+    manifest = f"rate_hz: 10\npoint_classes: [background, person]\nfeatures: [intensity]\nrecordings: [{recording}]"
+    (tmp_path / "manifest.yaml").write_text(manifest)
+    items = frames_of(own_recordings(tmp_path).videos[0])
+    assert len(items) == 4
+    for index, item in enumerate(items):
         written = bag_points(index)
         valid = np.isfinite(written["x"])
         np.testing.assert_array_equal(item.frame.points, np.stack([written[n][valid] for n in "xyz"], axis=1))
         np.testing.assert_array_equal(item.frame.features["intensity"], written["intensity"][valid])
         np.testing.assert_array_equal(item.labels, written["label"][valid])
-    assert len(cleo) == 4
-
-    with pytest.raises(DataError, match=r"recordings\[2\]\): .*2 PointCloud2 topics"):
-        own_recordings(edit(tmp_path, (re.search(r"    topic: .*\n", block("manifest"))[0], "")))  # type: ignore[index]
+    with pytest.raises(DataError, match=r"recordings\[0\]\): .*2 PointCloud2 topics"):
+        own_recordings(edit(tmp_path, ("topic: /lidar/points, ", "")))
 
 
 def test_a_bag_brings_its_labels_in_a_field(tmp_path: Path) -> None:
@@ -125,5 +138,5 @@ def test_the_page_quotes_a_real_message(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     example(tmp_path)
     with pytest.raises(DataError) as caught:
-        own_recordings(edit(tmp_path, ("to: 0.4, action: reach left", "to: 0.4, action: reach")))
+        own_recordings(edit(tmp_path, ("to: 1.2, action: reach left", "to: 1.2, action: reach")))
     assert str(caught.value).removeprefix(f"{tmp_path}/") in PAGE
