@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 
 from pointata import DataError, Frame
 from pointata.errors import ConfigError
+from pointata.geometry.places import first_of_same
 from pointata.geometry.rigid import yaw
 from pointata.geometry.sampling import (
     exact_farthest_points,
     farthest_points,
-    first_of_same,
     sample_indices,
     voxel_owners,
 )

@@ -15,8 +15,9 @@ from pointata.errors import ConfigError, DataError
 from pointata.frame import Frame
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.geometry.on_device import sample_indices_on_device
+from pointata.geometry.places import by_owner, distinct
 from pointata.geometry.rigid import rotate
-from pointata.geometry.sampling import by_owner, pick_indices, thin
+from pointata.geometry.sampling import pick_indices, thin
 from pointata.model.state import Clip
 
 _FARTHEST_M = 1e5

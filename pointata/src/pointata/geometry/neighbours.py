@@ -1,11 +1,15 @@
 """Nearest neighbours, batched in torch and for single large clouds on the CPU."""
 
+from typing import Any
+
 import numpy as np
 import pynanoflann
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+
+from pointata.geometry.places import by_owner, distinct
 
 
 def nearest(query: Tensor, support: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -72,6 +76,8 @@ def cpu_nearest(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The k nearest support points of each query point of one cloud, exactly, by a k-d tree.
 
+    The tree holds every place once: of equal points it would run out of bounds.
+
     Args:
         query: (Q, 3) float32.
         support: (S, 3) float32; where S < k the farthest found neighbour is repeated.
@@ -79,13 +85,44 @@ def cpu_nearest(
         jobs: threads.
 
     Returns:
-        distances (Q, k) float32 and indices (Q, k) int64, nearest first.
+        distances (Q, k) float32 and indices (Q, k) int64, nearest first; points on one place ascending.
     """
-    available = min(k, len(support))
-    tree = pynanoflann.KDTree(n_neighbors=available, metric="L2", leaf_size=16)
-    tree.fit(np.ascontiguousarray(support))
-    distance, index = tree.kneighbors(np.ascontiguousarray(query), n_jobs=jobs)
-    if available < k:
-        distance = np.pad(distance, ((0, 0), (0, k - available)), mode="edge")
-        index = np.pad(index, ((0, 0), (0, k - available)), mode="edge")
+    support, owner = distinct(support)
+    if owner is None:
+        found = _search(query, support, min(k, len(support)), jobs)
+    else:
+        first, place = by_owner(owner)
+        found = _with_copies(*_search(query, support[first], min(k, len(first)), jobs), place, min(k, len(support)))
+    missing = ((0, 0), (0, k - found[0].shape[1]))
+    distance, index = (np.pad(part, missing, mode="edge") if missing[1][1] else part for part in found)
     return np.asarray(distance, dtype=np.float32), np.asarray(index, dtype=np.int64)
+
+
+def _search(
+    query: NDArray[np.float32], support: NDArray[np.float32], k: int, jobs: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    tree = pynanoflann.KDTree(n_neighbors=k, metric="L2", leaf_size=16)
+    tree.fit(support)
+    distance, index = tree.kneighbors(np.ascontiguousarray(query), n_jobs=jobs)
+    return distance, index
+
+
+def _with_copies(
+    distance: NDArray[Any], index: NDArray[Any], place: NDArray[np.int32], k: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The k nearest points, where distances and indices (Q, j) name places, and place (S,) that of each point."""
+    points = np.argsort(place, kind="stable")  # place by place, ascending in each
+    size = np.bincount(place)
+    start = np.cumsum(size) - size
+    rows = np.arange(len(index))
+    taken = np.zeros(len(index), dtype=np.int64)  # which neighbour of a row is the present one,
+    copy = np.zeros(len(index), dtype=np.int64)  # and how many of its points have been listed
+    distances, indices = np.empty((len(index), k), distance.dtype), np.empty((len(index), k), np.int64)
+    for column in range(k):
+        spot = index[rows, taken]
+        distances[:, column], indices[:, column] = distance[rows, taken], points[start[spot] + copy]
+        copy += 1
+        done = copy == size[spot]
+        taken[done] += 1
+        copy[done] = 0
+    return distances, indices

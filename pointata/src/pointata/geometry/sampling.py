@@ -4,14 +4,12 @@ import fpsample
 import numpy as np
 from numpy.typing import NDArray
 
+from pointata.geometry.places import by_owner, distinct, first_of_rows, first_of_same
+
 # The picks of fpsample's bucket FPS depend on the tree height: one value, in training and on the robot.
 _TREE_HEIGHT = 7
 # Below this size the plain algorithm is as fast as building the tree.
 _SMALL_CLOUD = 512
-# Of `first_of_same`: size of the table (some ten places for every occupied voxel), and how a key gets its place.
-_TABLE_BITS = 21
-_SHIFT = np.uint64(64 - _TABLE_BITS)
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def voxel_owners(points: NDArray[np.float32], voxel_m: float) -> NDArray[np.int64]:
@@ -30,37 +28,9 @@ def voxel_owners(points: NDArray[np.float32], voxel_m: float) -> NDArray[np.int6
     corner = [int(cells[:, axis].min()) for axis in range(3)]  # column by column: min(axis=0) is twenty times slower
     extent = [int(cells[:, axis].max()) - corner[axis] + 1 for axis in range(3)]
     if extent[0] * extent[1] * extent[2] > 2**62:  # a stray point so far away that cell numbers overflow one integer
-        _, first, cell = np.unique(cells, axis=0, return_index=True, return_inverse=True)
-        return first[cell.reshape(-1)]
+        return first_of_rows(cells + np.float32(0))
     x, y, z = (cells[:, axis].astype(np.int64) - corner[axis] for axis in range(3))
     return first_of_same((x * extent[1] + y) * extent[2] + z)
-
-
-def first_of_same(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For every key, the first index at which the same value stands: what `np.unique` finds by sorting, by hashing.
-
-    Each round writes indices into a table in which the lowest one wins; keys that lost their place to another value
-    come again, hashed otherwise.
-
-    Args:
-        keys: (N,) int64.
-
-    Returns:
-        (N,) int64.
-    """
-    owner = np.empty(len(keys), dtype=np.int64)
-    table = np.empty(1 << _TABLE_BITS, dtype=np.int32)
-    rest = np.arange(len(keys), dtype=np.int32)
-    hashes = keys.view(np.uint64)
-    while len(rest):
-        hashes = hashes * _GOLDEN  # again in every round: other products, other places
-        place = (hashes >> _SHIFT).astype(np.int64)
-        table[place[::-1]] = rest[::-1]  # of several writes to one place, numpy keeps the last: the lowest index
-        winner = table[place]
-        owner[rest] = winner
-        lost = keys[winner] != keys[rest]
-        rest, hashes = rest[lost], hashes[lost]
-    return owner
 
 
 def exact_farthest_points(points: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -84,21 +54,28 @@ def exact_farthest_points(points: NDArray[np.float32], count: int) -> NDArray[np
 
 
 def farthest_points(points: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Farthest point sampling by fpsample's bucket tree, by the plain algorithm where the tree cannot serve.
+    """Farthest point sampling of the places where points lie; all further points follow by index once these are used.
 
     Any prefix of the result is itself the farthest point sample of that length. Arguments and result as in
     `exact_farthest_points`, except that the first pick is fpsample's own.
     """
     if not 1 <= count <= len(points):
         raise ValueError(f"cannot pick {count} of {len(points)} points")
+    points, owner = distinct(points)
+    if owner is None:
+        return _farthest_places(points, count)
+    first = by_owner(owner)[0]
+    picks = first[_farthest_places(points[first], min(count, len(first)))]
+    copies = np.flatnonzero(owner != np.arange(len(owner)))
+    return np.concatenate([picks, copies[: count - len(picks)]])
+
+
+def _farthest_places(points: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """`farthest_points` of distinct ones: by fpsample's bucket tree, by the plain algorithm where they are few."""
     if len(points) <= _SMALL_CLOUD:
         return exact_farthest_points(points, count)
-    picks: NDArray[np.int64] = fpsample.bucket_fps_kdline_sampling(points, count, h=_TREE_HEIGHT, start_idx=0).astype(
-        np.int64
-    )
-    if len(np.unique(picks)) < count:  # clouds with many duplicates
-        return exact_farthest_points(points, count)
-    return picks
+    picks = fpsample.bucket_fps_kdline_sampling(points, count, h=_TREE_HEIGHT, start_idx=0)
+    return np.asarray(picks, dtype=np.int64)
 
 
 def favour_near(points: NDArray[np.float32], range_power: float) -> NDArray[np.float32]:
@@ -129,14 +106,6 @@ def thin(points: NDArray[np.float32], count: int, voxel_m: float) -> tuple[NDArr
         if len(first) >= count:
             return first, voxel
     return np.arange(len(points)), None
-
-
-def by_owner(owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The owners (V,) int64 among (N,) owners, ascending, and for everyone the place of its owner in that list."""
-    first = np.flatnonzero(owner == np.arange(len(owner)))
-    place = np.empty(len(owner), dtype=np.int32)
-    place[first] = np.arange(len(first), dtype=np.int32)
-    return first, place[owner]
 
 
 def pick_indices(
