@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError
+from pointata.geometry.rigid import FARTHEST_POSE_M, is_near, is_rigid
 
 
 def _identity() -> NDArray[np.float64]:
@@ -31,7 +32,8 @@ class Frame:
             (N - context_count,) in a merged frame.
         source_count: number of points of the source message; at least as many.
         features: optional per-point channels by name ("intensity", "doppler", ...), each (N,) float32.
-        T_world_sensor: (4, 4) float64, maps sensor to world (odometry) coordinates, metres; identity where unknown.
+        T_world_sensor: (4, 4) float64, rigid, maps sensor to world (odometry) coordinates, metres, at most 1e7 from the
+            origin; identity where unknown.
         frame_id: name of the sensor frame.
         context_count: how many of the points, the last ones, come from earlier messages (see `pointata.merging`): they
             help the network, but no result is given on them.
@@ -62,6 +64,11 @@ class Frame:
         """Number of points of the message itself; all, but for a merged frame."""
         return len(self.points) - self.context_count
 
+        if not (is_rigid(self.T_world_sensor) and is_near(self.T_world_sensor[:3, 3])):
+            raise DataError(
+                f"Frame.T_world_sensor must be rigid and at most {FARTHEST_POSE_M:.0e} m from the origin, got "
+                f"{self.T_world_sensor.tolist()}: has the odometry diverged?"
+            )
     @classmethod
     def from_points(
         cls,

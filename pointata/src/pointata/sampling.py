@@ -21,6 +21,9 @@ from pointata.geometry.sampling import pick_indices, thin
 from pointata.model.state import Clip
 
 _FARTHEST_M = 1e5
+# Beyond what any channel of a sensor measures (16 bits of intensity, some 100 m/s of Doppler), and so small that in
+# every layer of the network sums of their squares stay far below the largest float32.
+_LARGEST_FEATURE = 1e6
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def in_range(points: NDArray[np.float32], min_range_m: float, max_range_m: float
 
 
 def select_features(frame: Frame, names: Sequence[str], index: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(P, F) features of the points `index` (P,) in the order of `names`, 0 where not finite.
+    """(P, F) features of the points `index` (P,) in the order of `names`: 0 where not finite, -1e6 to 1e6.
 
     Raises:
         DataError: a feature is missing.
@@ -124,8 +127,9 @@ def select_features(frame: Frame, names: Sequence[str], index: NDArray[np.int64]
     if not names:
         return np.zeros((len(index), 0), dtype=np.float32)
     chosen = np.stack([frame.features[name][index] for name in names], axis=1)
-    # a NaN in one channel of one point must not spread through the state of the whole stream
-    return np.nan_to_num(chosen, nan=0.0, posinf=0.0, neginf=0.0)
+    # one absurd value of one point must not spread, as NaN, through the state of the whole stream
+    np.nan_to_num(chosen, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(chosen, -_LARGEST_FEATURE, _LARGEST_FEATURE, out=chosen)
 
 
 def sample_frame(

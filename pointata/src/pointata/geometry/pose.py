@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from pointata.errors import DataError
-from pointata.geometry.rigid import rigid
+from pointata.geometry.rigid import FARTHEST_POSE_M, is_near, rigid
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,18 @@ class Pose:
         """Of a translation (3,) in metres and a quaternion x, y, z, w of any length.
 
         Raises:
-            DataError: not finite, or a quaternion without a direction.
+            DataError: not finite, a quaternion without a direction, or a position that no odometry means.
         """
         t, q = (np.asarray(translation, dtype=np.float64), np.asarray(quaternion, dtype=np.float64))
-        norm = float(np.linalg.norm(q))
+        with np.errstate(over="ignore"):
+            norm = float(np.linalg.norm(q))
         if not (np.isfinite(t).all() and np.isfinite(norm) and norm > 1e-6):
             raise DataError(f"pose with translation {t.tolist()} and quaternion {q.tolist()} is not a rigid transform")
+        if not is_near(t):
+            raise DataError(
+                f"pose with translation {t.tolist()} lies more than {FARTHEST_POSE_M:.0e} m from the origin: has the "
+                "odometry diverged? Restart it, or take the poses from elsewhere"
+            )
         return cls(t, Rotation.from_quat(q))
 
     def matrix(self) -> NDArray[np.float64]:
