@@ -103,15 +103,6 @@ class Frame:
             frame_id=frame_id,
         )
 
-    def to_source(self, values: NDArray[np.generic], fill: float) -> NDArray[np.generic]:
-        """Spread values, one for each of the `own_count` points, onto the (source_count,) points of the message.
-
-        The rest gets `fill`.
-        """
-        result = np.full(self.source_count, fill, dtype=values.dtype)
-        result[self.source_index] = values
-        return result
-
 
 @dataclass(frozen=True)
 class LabelledFrame:
