@@ -9,6 +9,10 @@ class DataError(PointataError):
     """A recording, a file or a frame that cannot be used as given."""
 
 
+class TooFewPointsError(DataError):
+    """A frame that has too few points, or points on too few places, to say anything about."""
+
+
 class BundleError(PointataError):
     """A weight bundle that is damaged, or does not fit the backbone or the configuration at hand."""
 

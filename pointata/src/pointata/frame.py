@@ -21,6 +21,12 @@ def finite_rows(points: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.flatnonzero(finite[:, 0] & finite[:, 1] & finite[:, 2])  # ten times faster than all(axis=1)
 
 
+def no_return_rows(points: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Rows (N,) int64, ascending, of points (M, 3) that are (0, 0, 0): what drivers write where no echo came back."""
+    rows = np.flatnonzero(points[:, 0] == 0)  # few, as a rule: the others are looked up among them
+    return rows[(points[rows, 1] == 0) & (points[rows, 2] == 0)]
+
+
 @dataclass(frozen=True)
 class Frame:
     """Finite points of one sensor message, with what is needed to put results back onto it.
@@ -58,17 +64,17 @@ class Frame:
             )
         if self.T_world_sensor.shape != (4, 4):
             raise DataError(f"Frame.T_world_sensor must be (4, 4), got {self.T_world_sensor.shape}")
+        if not (is_rigid(self.T_world_sensor) and is_near(self.T_world_sensor[:3, 3])):
+            raise DataError(
+                f"Frame.T_world_sensor must be rigid and at most {FARTHEST_POSE_M:.0e} m from the origin, got "
+                f"{self.T_world_sensor.tolist()}: has the odometry diverged?"
+            )
 
     @property
     def own_count(self) -> int:
         """Number of points of the message itself; all, but for a merged frame."""
         return len(self.points) - self.context_count
 
-        if not (is_rigid(self.T_world_sensor) and is_near(self.T_world_sensor[:3, 3])):
-            raise DataError(
-                f"Frame.T_world_sensor must be rigid and at most {FARTHEST_POSE_M:.0e} m from the origin, got "
-                f"{self.T_world_sensor.tolist()}: has the odometry diverged?"
-            )
     @classmethod
     def from_points(
         cls,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError
-from pointata.frame import Frame, LabelledFrame
+from pointata.frame import Frame, LabelledFrame, no_return_rows
 from pointata.geometry.rigid import rotate
 
 Cloud = TypeVar("Cloud")
@@ -85,7 +85,9 @@ def _moved(frame: Frame, T_world_newest: NDArray[np.float64]) -> NDArray[np.floa
     if np.array_equal(frame.T_world_sensor, T_world_newest):
         return frame.points
     T_newest_sensor = np.linalg.inv(T_world_newest) @ frame.T_world_sensor
-    return rotate(T_newest_sensor, frame.points) + T_newest_sensor[:3, 3].astype(np.float32)
+    moved = rotate(T_newest_sensor, frame.points) + T_newest_sensor[:3, 3].astype(np.float32)
+    moved[no_return_rows(frame.points)] = 0  # not a place that could move: it still says "no return"
+    return moved
 
 
 def merge_labelled(items: Sequence[LabelledFrame]) -> LabelledFrame:

@@ -60,6 +60,7 @@ class Prediction:
         semantic: present where the bundle has a semantic segmentation head.
         timings_ms: wall time per stage ("sample", "model", "restore", ...), milliseconds.
         reset_reason: why the window was emptied before this frame; None where it was not.
+        no_return: points of this frame left out because they are (0, 0, 0); see `PredictorOptions.drop_zeros`.
     """
 
     stamp_ns: int
@@ -70,3 +71,4 @@ class Prediction:
     semantic: SemanticResult | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     reset_reason: str | None = None
+    no_return: int = 0

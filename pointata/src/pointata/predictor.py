@@ -153,10 +153,11 @@ class Predictor:
         """Sample a frame; touches no stream.
 
         Raises:
-            DataError: the frame cannot be used (no point within range, a feature is missing).
+            DataError: the frame cannot be used (too few points within range, a feature is missing).
         """
         start = time.perf_counter()
-        sampled = sample_frame(frame, self._sampling, self.metadata.feature_names, self.device)
+        names, drop_zeros = self.metadata.feature_names, self.options.drop_zeros
+        sampled = sample_frame(frame, self._sampling, names, self.device, drop_zeros)
         return PreparedFrame(frame, sampled, {"sample": _ms_since(start)})
 
     def answer(self, prepared: PreparedFrame, stream: int = 0) -> Prediction:
@@ -217,6 +218,7 @@ class Predictor:
             semantic=semantic,
             timings_ms=timings,
             reset_reason=reason,
+            no_return=item.sampled.no_return,
         )
 
     def _of_action(self, scores: Scores) -> NDArray[np.float32]:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pointata.errors import ConfigError, DataError
-from pointata.frame import Frame
+from pointata.errors import ConfigError, DataError, TooFewPointsError
+from pointata.frame import Frame, no_return_rows
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.geometry.on_device import sample_indices_on_device
 from pointata.geometry.places import by_owner, distinct
@@ -21,6 +21,8 @@ from pointata.geometry.sampling import pick_indices, thin
 from pointata.model.state import Clip
 
 _FARTHEST_M = 1e5
+# Points on fewer places have no shape. (A radar's cloud may hold as few as 16 points.)
+_FEWEST_PLACES = 4
 # Beyond what any channel of a sensor measures (16 bits of intensity, some 100 m/s of Doppler), and so small that in
 # every layer of the network sums of their squares stay far below the largest float32.
 _LARGEST_FEATURE = 1e6
@@ -78,7 +80,7 @@ class SampledFrame:
 
     Attributes:
         index: (P,) int64 into `Frame.points`, farthest points first; repeats where the frame has fewer points.
-        used: (U,) int64 into `Frame.points`, all points within range.
+        used: (U,) int64 into `Frame.points`, all points within range, less those left out as "no return".
         first: (V,) int64 into `used`, the first point of each thinning voxel.
         voxel: (U,) int32 into `first`: whose label each of the points takes; None where each takes its own.
         points: (P, 3) float32, world-aligned axes, origin at the sensor, units of `scale_m`.
@@ -86,6 +88,7 @@ class SampledFrame:
         features: (P, F) float32.
         origin: (3,) float64, the sensor's position in the world, units of `scale_m`.
         stamp_s: float, seconds.
+        no_return: points of the frame's own message left out because they are (0, 0, 0).
     """
 
     index: NDArray[np.int64]
@@ -97,6 +100,7 @@ class SampledFrame:
     features: NDArray[np.float32]
     origin: NDArray[np.float64]
     stamp_s: float
+    no_return: int
 
 
 def in_range(points: NDArray[np.float32], min_range_m: float, max_range_m: float) -> NDArray[np.int64]:
@@ -132,8 +136,51 @@ def select_features(frame: Frame, names: Sequence[str], index: NDArray[np.int64]
     return np.clip(chosen, -_LARGEST_FEATURE, _LARGEST_FEATURE, out=chosen)
 
 
+def _usable(frame: Frame, config: SamplingConfig, drop_zeros: bool) -> tuple[NDArray[np.int64], int]:
+    """`SampledFrame.used` and `no_return`; see `sample_frame`."""
+    used = in_range(frame.points, config.min_range_m, config.max_range_m)
+    zeros = no_return_rows(frame.points) if drop_zeros else np.zeros(0, dtype=np.int64)
+    if len(zeros) == len(frame.points) > 0:
+        raise TooFewPointsError(
+            f"frame at {frame.stamp_ns} ns: all {len(zeros)} points are (0, 0, 0), which is what drivers write for no "
+            "return: is the sensor covered? Set crop.drop_zeros to false if the points are meant"
+        )
+    if len(zeros):
+        kept = np.ones(len(frame.points), dtype=bool)
+        kept[zeros] = False
+        used = used[kept[used]]
+    if len(used) == 0:
+        raise TooFewPointsError(
+            f"frame at {frame.stamp_ns} ns has no finite point within range {_limits(config)} among its "
+            f"{frame.source_count} points ({len(zeros)} of them left out as (0, 0, 0), no return)"
+        )
+    return used, int(np.count_nonzero(zeros < frame.own_count))
+
+
+def _require_places(frame: Frame, config: SamplingConfig, index: NDArray[np.int64]) -> None:
+    """Refuse a frame whose sampled points `index` (P,), farthest first, lie on too few places."""
+    fewest = min(_FEWEST_PLACES, config.points)
+    if distinct(frame.points[index[:fewest]])[1] is None:
+        return
+    owner = distinct(frame.points[index])[1]
+    places = len(index) if owner is None else len(by_owner(owner)[0])
+    if places < fewest:
+        raise TooFewPointsError(
+            f"frame at {frame.stamp_ns} ns has points on {places} place(s) within range {_limits(config)}, where "
+            f"{fewest} at least are needed: is the sensor covered, or the range too narrow?"
+        )
+
+
+def _limits(config: SamplingConfig) -> str:
+    return f"({config.min_range_m} to {config.max_range_m or 'any'} m)"
+
+
 def sample_frame(
-    frame: Frame, config: SamplingConfig, features: Sequence[str] = (), device: torch.device | None = None
+    frame: Frame,
+    config: SamplingConfig,
+    features: Sequence[str] = (),
+    device: torch.device | None = None,
+    drop_zeros: bool = True,
 ) -> SampledFrame:
     """Sample one frame.
 
@@ -142,16 +189,13 @@ def sample_frame(
         config: how.
         features: channels that the network takes.
         device: a GPU picks the points itself, others than a CPU would (the first pick differs); all else is the same.
+        drop_zeros: leave out points at exactly (0, 0, 0): what drivers write where no echo came back.
 
     Raises:
-        DataError: no point within range, or a feature that the network needs is missing.
+        TooFewPointsError: no point within range, or points on fewer than 4 places.
+        DataError: a feature that the network needs is missing.
     """
-    used = in_range(frame.points, config.min_range_m, config.max_range_m)
-    if len(used) == 0:
-        raise DataError(
-            f"frame at {frame.stamp_ns} ns has no finite point within range "
-            f"({config.min_range_m} to {config.max_range_m or 'any'} m) among its {frame.source_count} points"
-        )
+    used, no_return = _usable(frame, config, drop_zeros)
     candidates = frame.points if len(used) == len(frame.points) else np.take(frame.points, used, axis=0)
     voxel: NDArray[np.int32] | None
     if device is not None and device.type == "cuda":
@@ -161,6 +205,7 @@ def sample_frame(
         first, voxel = thin(candidates, config.points, config.voxel_m)
         picks = pick_indices(candidates, config.points, first, config.range_power)
     index = used[picks]
+    _require_places(frame, config, index)
     points = rotate(frame.T_world_sensor, frame.points[index]) - np.asarray(config.centre_m, dtype=np.float32)
     points = np.ascontiguousarray(points / np.float32(config.scale_m))
     return SampledFrame(
@@ -175,6 +220,7 @@ def sample_frame(
         features=select_features(frame, features, index),
         origin=frame.T_world_sensor[:3, 3] / config.scale_m,
         stamp_s=frame.stamp_ns * 1e-9,
+        no_return=no_return,
     )
 
 

@@ -24,6 +24,8 @@ class PredictorOptions:
     """Nearer points are left unlabelled, metres; the bundle's own limit holds where it is stricter."""
     max_range_m: float = 0.0
     """Farther points are left unlabelled, metres; 0 for the bundle's own limit."""
+    drop_zeros: bool = True
+    """Points at exactly (0, 0, 0) are left out and unlabelled: what drivers write where no echo came back."""
     unknown_score: float = 0.0
     """An action below this probability is reported as unknown."""
     hysteresis_frames: int = 2

@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
-from pointata.errors import DataError, PointataError
+from pointata.errors import DataError, PointataError, TooFewPointsError
 from pointata.frame import LabelledFrame
 from pointata.paths import require_folder, version
-from pointata.sampling import SamplingConfig, in_range, sample_frame
+from pointata.sampling import SamplingConfig, sample_frame
 
 _log = logging.getLogger(__name__)
 
 #: Change when the meaning of a cached file changes.
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,17 @@ class SampledRecording:
 def sample_recording(
     frames: Iterable[LabelledFrame], sampling: SamplingConfig, channels: Sequence[str] = ()
 ) -> SampledRecording:
-    """Sample every frame of a recording; frames without a usable point are left out.
+    """Sample every frame of a recording; frames without enough usable points are left out.
 
     Raises:
         DataError: no frame can be used, or one lacks a channel.
     """
     points, labels, actions, origins, stamps, features = [], [], [], [], [], []
     for item in frames:
-        if len(in_range(item.frame.points, sampling.min_range_m, sampling.max_range_m)) == 0:
+        try:
+            sampled = sample_frame(item.frame, sampling, channels)
+        except TooFewPointsError:
             continue
-        sampled = sample_frame(item.frame, sampling, channels)
         points.append(sampled.points)
         features.append(sampled.features)
         unlabelled = np.full(len(sampled.index), UNLABELLED, dtype=np.uint8)
@@ -70,7 +71,7 @@ def sample_recording(
         origins.append(sampled.origin)
         stamps.append(sampled.stamp_s)
     if not points:
-        raise DataError("no frame of the recording has a point within range: check min_range_m and max_range_m")
+        raise DataError("no frame of the recording has enough points within range: check min_range_m and max_range_m")
     times = np.array(stamps) - stamps[0]
     return SampledRecording(
         np.stack(points), np.stack(labels), np.array(actions), np.stack(origins), times, np.stack(features)
