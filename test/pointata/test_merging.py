@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from pointata import UNLABELLED, DataError, Frame
 from pointata.data.own_recordings import own_recordings
 from pointata.data.recording import open_recording
-from pointata.data.served import ServedRecording, served_frames
+from pointata.data.served import MAX_GAP_S, ServedRecording, served_frames
 from pointata.errors import PointataError
 from pointata.evaluation.sources import Choice, open_sources
 from pointata.frame import LabelledFrame
@@ -20,7 +20,7 @@ from pointata.geometry.rigid import rigid
 from pointata.merging import RecentClouds, merge_frames, merge_labelled
 from pointata.model.bundle import BundleMetadata, read_metadata
 from pointata.picking import FramePicker
-from pointata.predictor import Predictor
+from pointata.predictor import Predictor, PredictorOptions
 
 MS = 1_000_000
 
@@ -142,6 +142,10 @@ def test_three_clouds_of_a_30_hz_radar_are_one_frame_of_a_10_hz_video(tmp_path: 
     assert len(served) == 21
     assert served.rate_hz == pytest.approx(10, rel=0.03)
     assert [item.frame.stamp_ns for item in served] == [item.frame.stamp_ns for item in items]
+
+
+def test_offline_the_same_gap_separates_as_on_the_robot() -> None:
+    assert MAX_GAP_S == PredictorOptions().max_gap_s
 
 
 def test_a_manifest_merges(tmp_path: Path) -> None:
