@@ -145,7 +145,7 @@ def test_three_clouds_of_a_30_hz_radar_are_one_frame_of_a_10_hz_video(tmp_path: 
 
 
 def test_offline_the_same_gap_separates_as_on_the_robot() -> None:
-    assert MAX_GAP_S == PredictorOptions().max_gap_s
+    assert PredictorOptions().max_gap_s == MAX_GAP_S
 
 
 def test_a_manifest_merges(tmp_path: Path) -> None:

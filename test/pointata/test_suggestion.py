@@ -39,7 +39,7 @@ def write_clip(file: Path, seed: int, frames: int = 60, hz: float = 10.0, **othe
     rng = np.random.default_rng(seed)
     points = rng.normal(CENTRE, SPREAD, (frames, 40, 3)).astype(np.float32)
     for index, count in enumerate(rng.integers(20, 41, frames)):
-        points[index, count:] = np.nan
+        points[index, count:] = np.nan if index % 2 else 0.0  # "no return" as drivers write it
     power = rng.uniform(0, 1000, (frames, 40))
     stamps = 10**18 + np.rint(np.arange(frames) / hz * 1e9).astype(np.int64)
     np.savez(file, **({"points": points, "power": power, "stamp_ns": stamps} | others))  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.data.video_set import Video
-from pointata.frame import Frame
+from pointata.frame import Frame, no_return_rows
 from pointata.geometry.rigid import rotate
 from pointata.rates import mean_rate_hz
 
@@ -21,7 +21,7 @@ class Survey:
     """A sample of frames in figures.
 
     Attributes:
-        points: points of a frame, median.
+        points: points of a frame, median; (0, 0, 0), "no return", is none.
         most_points: points of a frame, 95th percentile.
         period_s: time between two frames, seconds; median over the recordings.
         centre_m: (3,) median place of the points, metres from the sensor, world-aligned axes.
@@ -45,8 +45,9 @@ def survey(videos: Sequence[Video]) -> Survey:
     read = [[item.frame for item in islice(iter(video.source()), FRAMES)] for video in chosen]
     read = [frames for frames in read if frames]
     frames = [frame for one in read for frame in one if len(frame.points)]
-    counts = [len(frame.points) for frame in frames]
-    places = np.concatenate([_thinned(frame) for frame in frames])
+    returns = [_returns(frame) for frame in frames]
+    counts = [len(points) for points in returns]
+    places = np.concatenate([points[:: max(1, len(points) // POINTS)] for points in returns])
     low, high = np.percentile(places, (5, 95), axis=0)
     x, y, z = np.median(places, axis=0).tolist()
     channels = {
@@ -64,6 +65,6 @@ def survey(videos: Sequence[Video]) -> Survey:
     )
 
 
-def _thinned(frame: Frame) -> NDArray[np.float32]:
-    """Some POINTS of a frame, all over it, in world-aligned axes."""
-    return rotate(frame.T_world_sensor, frame.points[:: max(1, len(frame.points) // POINTS)])
+def _returns(frame: Frame) -> NDArray[np.float32]:
+    """(N, 3) points of a frame in world-aligned axes, those that say "no return" left out."""
+    return rotate(frame.T_world_sensor, np.delete(frame.points, no_return_rows(frame.points), axis=0))
