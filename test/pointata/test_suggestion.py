@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from pointata.cli import main
 from pointata.data.own_recordings import own_recordings
+from pointata.evaluation.sources import Choice, open_sources
+from pointata.model.bundle import read_metadata
+from pointata.sampling import SamplingConfig
 from pointata.transfer.augmentation import Augmentation
 from pointata.transfer.dry_run import contradictions
 from pointata.transfer.suggestion import clip_frames, suggest, tokens
@@ -86,7 +89,7 @@ def test_the_place_of_a_moving_sensor_is_no_centre(root: Path) -> None:
 @pytest.mark.parametrize(
     ("most_points", "expected"),
     [
-        (1, (32, 4, 8)), (57, (64, 8, 8)), (64, (64, 8, 8)), (65, (128, 16, 8)), (200, (256, 16, 16)),
+        (1, (64, 8, 8)), (57, (64, 8, 8)), (64, (64, 8, 8)), (65, (128, 16, 8)), (200, (256, 16, 16)),
         (1000, (1024, 64, 16)), (1_000_000, (1024, 64, 16)),
     ],
 )  # fmt: skip
@@ -118,6 +121,8 @@ def test_what_contradicts_the_frames_is_said(root: Path) -> None:
     assert re.search(r"asks for 2,048 points of frames that hold \d\d \(median; 95 % hold at most \d\d\)", words)
     assert "the frames come every 0.133 s, the data set says every 0.1 s" in words
     assert "the channel power reaches 9" in words
+    fewest = clips(root, sampling=SamplingConfig(points=64))
+    assert contradictions(fewest, Survey(3, 5, 0.1, (0, 0, 0), 1.0, False, {})) == []
     fitting = Survey(2000, 2048, 0.1, (0, 0, 0), 1.0, False, {"power": 1.0})
     assert contradictions(data, fitting) == []
 
@@ -145,3 +150,23 @@ def test_what_a_dry_run_proposes_is_taken_and_fits(root: Path, caplog: pytest.Lo
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
     assert "one training step on the CPU, 16 clips of 24 frames" in caplog.text
     assert caplog.records[-1].getMessage().partition("\n")[2] == proposed  # nothing more to propose
+
+
+def test_a_bundle_that_was_trained_on_merged_frames_states_it(root: Path) -> None:
+    for seed, name in enumerate("abc"):
+        write_clip(root / f"{name}.npz", seed, frames=60, hz=30.0)
+    (root / "manifest.yaml").write_text(MANIFEST.replace("rate_hz: 10\n", "rate_hz: 10\nmerge: 3\n"))
+    folder = root.parent
+    given = [
+        "adapt", f"--config={ROOT / 'config/train/own_recordings.yaml'}", f"--data.set=recordings:{root}",
+        f"--data.cache={folder / 'cache'}", "--data.workers=0", "--threads=1", "--data.features=[]",
+        "--data.clips.frames=8", "--data.clips.per_epoch=2", "--data.clips.batch_size=2", "--data.sampling.points=64",
+        "--model.settings.groups=8", "--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.logger=false",
+        "--trainer.enable_progress_bar=false", f"--trainer.default_root_dir={folder / 'run'}", f"--out={folder}",
+    ]  # fmt: skip
+    assert main(given) == 0
+    metadata = read_metadata(str(folder / "own_recordings.safetensors"))
+    assert metadata.merge == 3
+    assert metadata.frame_period_s == pytest.approx(0.1)
+    recording = open_sources([str(root / "c.npz")], Choice(), metadata)[0]
+    assert [item.frame.context_count > 0 for item in recording] == [False] + [True] * 19

@@ -11,7 +11,7 @@ from pointata.picking import TOLERANCE
 from pointata.transfer.adapt import Adapt
 from pointata.transfer.clips import ClipBatch
 from pointata.transfer.ledger import peak_memory_mib
-from pointata.transfer.suggestion import as_yaml, suggest
+from pointata.transfer.suggestion import FEWEST_POINTS, as_yaml, suggest
 from pointata.transfer.survey import Survey, survey
 from pointata.transfer.videos import VideoClips
 
@@ -60,7 +60,7 @@ def contradictions(data: VideoClips, found: Survey) -> list[str]:
     """A sentence for each setting that does not fit what the frames hold."""
     sentences = []
     points = data.sampling.points
-    if points > 2 * found.most_points:
+    if points > max(2 * found.most_points, FEWEST_POINTS):
         sentences.append(
             f"data.sampling.points asks for {points:,} points of frames that hold {found.points:,} (median; 95 % hold "
             f"at most {found.most_points:,}): points are repeated, which costs time and adds nothing"

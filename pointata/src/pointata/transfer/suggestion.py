@@ -12,9 +12,13 @@ from pointata.transfer.videos import VideoClips
 
 #: How long an action that fills whole recordings is looked at, seconds, and the frames that this may come to.
 WINDOW_S, LEAST_FRAMES, MOST_FRAMES = 2.4, 4, 32
+#: Recordings, in percent, that may be too short for a clip: they are left out.
+SHORT_PERCENT = 10
 #: Clips shown in training: so many for each clip that the recordings hold side by side, within these limits.
 REPEATS, LEAST_CLIPS, MOST_CLIPS = 60, 3_200, 19_200
 EPOCHS, BATCH = 20, 16
+#: Eight groups of eight: what the presets' networks need, however few points there are.
+FEWEST_POINTS = 64
 
 
 def suggest(data: VideoClips, found: Survey) -> dict[str, Any]:
@@ -52,15 +56,16 @@ def as_yaml(settings: dict[str, Any]) -> str:
 
 def tokens(most_points: int, limit: int) -> tuple[int, int, int]:
     """(points, groups, group size): as many points as most frames have, a power of two, each in one group or so."""
-    points = min(limit, max(32, 2 ** int(np.ceil(np.log2(max(most_points, 1))))))
+    points = min(limit, max(FEWEST_POINTS, 2 ** int(np.ceil(np.log2(max(most_points, 1))))))
     group_size = 8 if points <= 128 else 16 if points <= 1024 else 32
     return points, min(64, points // group_size), group_size
 
 
 def clip_frames(data: VideoClips) -> int:
-    """Frames of a clip: the time that an action is looked at, but no more than one lasts or a recording has."""
-    recordings = (*data.train_recordings, *data.validation_recordings)
-    shortest = min(len(recording.stamps) for recording in recordings)
+    """Frames of a clip: the time that an action is looked at, but no more than one lasts or most recordings have."""
+    sets = (data.train_recordings, data.validation_recordings)
+    lengths_of = [[len(recording.stamps) for recording in recordings] for recordings in sets]
+    shortest = min(int(np.percentile(lengths, SHORT_PERCENT, method="lower")) for lengths in lengths_of)
     wanted = round(WINDOW_S / data.frame_period_s)
     lengths = [length for recording in data.train_recordings for length in _runs(recording)]
     if lengths:
