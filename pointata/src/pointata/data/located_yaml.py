@@ -3,10 +3,16 @@
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 import yaml
 
 from pointata.errors import DataError
+
+# What a file written by hand stays far below, and what a reader can work through in a moment.
+_LARGEST_FILE = 2_000_000
+_LONGEST_TEXT = 4096
+_DEEPEST = 20
 
 
 class Section:
@@ -92,31 +98,66 @@ class _Mapping(dict[str, Any]):
 
 
 class _Loader(yaml.BaseLoader):
-    """Leaves plain values as text; mappings know their lines."""
+    """Leaves plain values as text; mappings know their lines.
+
+    A few bytes of YAML can stand for gigabytes (aliases of aliases) or exhaust the stack (brackets in brackets), so
+    neither is taken; nor is text that no name, number or path holds.
+    """
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        if self.check_event(yaml.AliasEvent):
+            raise _problem("aliases (*name) are not read here; write the value out", mark)
+        if self.depth == _DEEPEST:
+            raise _problem(f"nested deeper than {_DEEPEST} levels", mark)
+        self.depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def text(self, node: yaml.ScalarNode) -> str:
+        value = str(self.construct_scalar(node))
+        if len(value) > _LONGEST_TEXT:
+            raise _problem(f"a text of {len(value)} characters; at most {_LONGEST_TEXT} are read", node.start_mark)
+        if any(category(character) in ("Cc", "Cs") for character in value.strip()):
+            raise _problem(f"{value!r} holds a line break or another control character", node.start_mark)
+        return value
 
     def mapping(self, node: yaml.MappingNode) -> _Mapping:
         result = _Mapping()
         result.line, result.lines = node.start_mark.line + 1, {}
         for key_node, value_node in node.value:
-            key = str(self.construct_object(key_node, deep=True))
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _problem("a key must be a name", key_node.start_mark)
+            key = self.text(key_node)
             if key in result:
-                raise yaml.constructor.ConstructorError(None, None, f"{key} is given twice", key_node.start_mark)
+                raise _problem(f"{key} is given twice", key_node.start_mark)
             result[key] = self.construct_object(value_node, deep=True)
             result.lines[key] = key_node.start_mark.line + 1
         return result
 
 
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_SCALAR_TAG, _Loader.text)
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _Loader.mapping)
+
+
+def _problem(text: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(None, None, text, mark)
 
 
 def read_section(file: Path) -> Section:
     """Read a YAML file whose top level is a mapping."""
     try:
+        size = file.stat().st_size
+        if size > _LARGEST_FILE:
+            raise DataError(f"{file} has {size} bytes; at most {_LARGEST_FILE} are read")
         content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # texts, lists and _Mapping only
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise DataError(f"{file}{line}: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, OSError) as error:  # ValueError: no UTF-8, or an escape beyond Unicode
         raise DataError(f"{file} cannot be read as YAML ({error})") from error
     if not isinstance(content, _Mapping):
         raise DataError(f"{file} must hold `key: value` lines")

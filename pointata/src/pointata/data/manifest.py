@@ -1,5 +1,6 @@
 """manifest.yaml of a folder of own recordings: what it says, checked line by line; see docs/own_recordings.md."""
 
+from bisect import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from pointata.errors import DataError
 from pointata.merging import MOST
 
 FILE_NAME = "manifest.yaml"
+
+#: Frame periods that a sensor may have, seconds: 10 kHz to a frame a day.
+_SHORTEST_S, _LONGEST_S = 1e-4, 86_400.0
 
 #: (from, to, action id): seconds since the first frame of the recording, `to` excluded.
 Span = tuple[float, float, int]
@@ -104,7 +108,10 @@ def _frame_period(top: Section) -> float:
     value = top.number(given[0])
     if value == 0:
         raise top.error("must be above 0", given[0])
-    return value if given[0] == "frame_period_s" else 1.0 / value
+    period = value if given[0] == "frame_period_s" else 1.0 / value
+    if not _SHORTEST_S <= period <= _LONGEST_S:
+        raise top.error(f"is a frame every {period:g} s; {_SHORTEST_S:g} to {_LONGEST_S:g} s are possible", given[0])
+    return period
 
 
 def _features(top: Section) -> tuple[str, ...]:
@@ -162,8 +169,12 @@ def _entry(top: Section, root: Path, index: int, section: object, actions: Seque
 
 
 def _existing(section: Section, root: Path, key: str) -> Path:
-    path = root / Path(section.text(key)).expanduser()
-    if not path.exists():
+    try:
+        path = root / Path(section.text(key)).expanduser()
+        found = path.exists()
+    except (OSError, RuntimeError) as error:  # a name too long for the file system, or ~ of an unknown user
+        raise section.error(f"is no path ({error})", key) from error
+    if not found:
         raise section.error(f"{path} does not exist; paths are relative to the manifest's folder", key)
     return path
 
@@ -181,13 +192,15 @@ def _spans(section: Section, actions: Sequence[ClassInfo]) -> tuple[Span, ...]:
         start, stop = part.number("from"), part.number("to")
         if stop <= start:
             raise part.error(f"ends at {stop:g} s, which is not after its beginning at {start:g} s")
-        for earlier, later, _ in spans:
+        span = (start, stop, class_id(part, "action", part.text("action"), actions))
+        place = bisect(spans, span)
+        for earlier, later, _ in spans[max(0, place - 1) : place + 1]:  # none overlaps, so only neighbours can
             if start < later and earlier < stop:
                 raise part.error(f"{start:g} to {stop:g} s overlaps the segment from {earlier:g} to {later:g} s")
-        spans.append((start, stop, class_id(part, "action", part.text("action"), actions)))
+        spans.insert(place, span)
     if not spans:
         raise section.error("has no segment; leave it out where nothing is labelled", "action")
-    return tuple(sorted(spans))
+    return tuple(spans)
 
 
 def _refuse_overlapping_paths(entries: Sequence[Entry]) -> None:

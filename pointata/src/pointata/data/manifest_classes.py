@@ -19,7 +19,10 @@ def class_id(section: Section, key: str, name: object, actions: Sequence[ClassIn
 def read_classes(top: Section, key: str) -> tuple[ClassInfo, ...]:
     """Classes numbered in the order given; those without a colour get one of their own."""
     result: list[ClassInfo] = []
-    for item in top.items(key):
+    items = top.items(key)
+    if len(items) > UNLABELLED:
+        raise top.error(f"{len(items)} classes; at most {UNLABELLED} are possible", key)
+    for item in items:
         label = f"{key}[{len(result)}]"
         color = _default_color(len(result))
         if isinstance(item, Section):
@@ -33,8 +36,6 @@ def read_classes(top: Section, key: str) -> tuple[ClassInfo, ...]:
         if name in (entry.name for entry in result):
             raise top.error(f"{label}: {name} is named twice", key)
         result.append(ClassInfo(len(result), name, color))
-    if len(result) > UNLABELLED:
-        raise top.error(f"{len(result)} classes; at most {UNLABELLED} are possible", key)
     return tuple(result)
 
 
