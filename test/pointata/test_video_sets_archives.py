@@ -135,8 +135,8 @@ def clouds_of(*shapes: tuple[int, ...]) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-30]), "copy or convert it again"),
-        (lambda path: path.write_bytes(b""), "copy or convert it again"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-30]), "copy it again"),
+        (lambda path: path.write_bytes(b""), "copy it again"),
         (lambda path: rewrite(path, cut), "convert it again"),
         (save(points=np.ones((2, 5, 3))), "must hold an array 'point_clouds', it holds points"),
         (save(point_clouds=np.ones((2, 5, 4))), "frame 0"),

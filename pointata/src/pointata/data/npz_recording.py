@@ -1,7 +1,7 @@
 """Point-cloud videos as numpy files: a folder of one .npz per frame, or one .npz for a whole clip."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.data.files import numbered_files
+from pointata.data.npz_file import Reader, open_npz
 from pointata.data.recording import IndexedRecording
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
@@ -19,7 +20,8 @@ from pointata.rates import mean_rate_hz
 #: Names in a file that are no feature.
 RESERVED = ("points", "stamp", "stamp_ns", "labels", "T_world_sensor")
 
-Reader = Callable[[str], NDArray[Any]]
+#: Stamps lie within 146 years of 1970, nanoseconds: differences of any two can be told.
+_FARTHEST_NS = 2**62
 
 
 class NpzRecording(IndexedRecording):
@@ -138,25 +140,6 @@ class NpzClipRecording(NpzRecording):
         return self.path, read, tuple(self._content)
 
 
-def open_npz(file: Path) -> tuple[Reader, Sequence[str]]:
-    """A function that reads one array of a file, and the names of all; nothing is unpickled."""
-
-    def read(name: str) -> NDArray[Any]:
-        try:
-            with np.load(file, allow_pickle=False) as content:
-                return np.asarray(content[name])
-        except KeyError as error:
-            raise DataError(f"{file} has no array {name}") from error
-        except Exception as error:  # damaged bytes lead zip, header and array readers to errors of any kind
-            raise DataError(f"{file}: array {name} cannot be read ({error}); write it anew with numpy.savez") from error
-
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            return read, tuple(content.files)
-    except Exception as error:
-        raise DataError(f"{file} cannot be read as .npz ({error}); write it with numpy.savez") from error
-
-
 def label_bytes(file: Path, labels: NDArray[Any], count: int) -> NDArray[np.uint8]:
     """(count,) uint8 class ids, 255 = unlabelled, of an array of any integer type."""
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
@@ -175,9 +158,11 @@ def _stamps(file: Path, arrays: Reader, names: Sequence[str], shape: tuple[int, 
     kinds = "iu" if present[0] == "stamp_ns" else "iuf"
     if values.shape != shape or values.dtype.kind not in kinds or not np.isfinite(values).all():
         raise DataError(f"{file}: {present[0]} must be finite and of shape {shape}, got {values.dtype} {values.shape}")
-    if present[0] == "stamp_ns":
-        return values.astype(np.int64)
-    return np.rint(values.astype(np.float64) * 1e9).astype(np.int64)
+    with np.errstate(over="ignore"):
+        nanoseconds = values if present[0] == "stamp_ns" else np.rint(values.astype(np.float64) * 1e9)
+    if (nanoseconds < -_FARTHEST_NS).any() or (nanoseconds > _FARTHEST_NS).any():
+        raise DataError(f"{file}: {present[0]} is beyond 146 years of 1970; stamps are nanoseconds (stamp: seconds)")
+    return nanoseconds.astype(np.int64)
 
 
 def _channels(arrays: Reader, names: Sequence[str], axes: int) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pointata.classes import UNLABELLED, ClassInfo
 from pointata.data.files import numbered_files
 from pointata.data.manifest import Entry, Manifest, Span, read_manifest
+from pointata.data.npz_file import read_npy
 from pointata.data.npz_recording import NpzClipRecording, NpzFolderRecording, NpzRecording, label_bytes
 from pointata.data.recording import IndexedRecording, Recording, open_recording
 from pointata.data.served import served_frames, stride_of
@@ -147,7 +148,8 @@ def _labels(item: LabelledFrame, beside: Path | None, point_classes: tuple[str, 
     labels, where = item.labels, f"the frame at {item.frame.stamp_ns} ns"
     if beside is not None:
         try:
-            raw = np.load(beside, allow_pickle=False)
+            with beside.open("rb") as stream:
+                raw = read_npy(stream, beside.stat().st_size)
         except Exception as error:  # as for .npz files
             raise DataError(f"{beside} cannot be read as .npy ({error})") from error
         labels, where = label_bytes(beside, raw, item.frame.source_count)[item.frame.source_index], str(beside)

@@ -7,13 +7,13 @@ lead to the small stand-ins below; they copy plain numbers out of it and never r
 
 import io
 import pickle
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pointata.data.npz_file import npy_header, open_archive, read_npy
 from pointata.errors import DataError
 
 #: Number types that points may have.
@@ -87,17 +87,13 @@ def read_point_archive(path: Path, key: str) -> list[NDArray[Any]]:
     Raises:
         DataError: damaged, without the key, of another shape, or holding anything but numbers.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if f"{key}.npy" not in archive.namelist():
-                keys = ", ".join(name.removesuffix(".npy") for name in archive.namelist())
-                raise DataError(f"{path} must hold an array '{key}', it holds {keys or 'none'}")
-            stream = io.BytesIO(archive.read(f"{key}.npy"))
-        frames = _read_frames(stream)
-    except DataError:
-        raise
-    except Exception as error:  # damaged bytes lead zip, header and pickle readers to errors of any kind
-        raise DataError(f"{path}: '{key}' cannot be read as frames ({error}); copy or convert it again") from error
+    with open_archive(path) as (archive, entries):
+        if key not in entries:
+            raise DataError(f"{path} must hold an array '{key}', it holds {', '.join(entries) or 'none'}")
+        try:
+            frames = _read_frames(io.BytesIO(archive.read(entries[key])))
+        except Exception as error:  # damaged bytes lead zip, header and pickle readers to errors of any kind
+            raise DataError(f"{path}: '{key}' cannot be read as frames ({error}); copy or convert it again") from error
     for index, points in enumerate(frames):
         if not isinstance(points, np.ndarray) or points.ndim != 2 or points.shape[1] != 3:
             found = getattr(points, "shape", type(points).__name__)
@@ -109,12 +105,10 @@ def read_point_archive(path: Path, key: str) -> list[NDArray[Any]]:
 
 def _read_frames(stream: io.BytesIO) -> list[Any]:
     """What a .npy stream holds, frame by frame."""
-    version = np.lib.format.read_magic(stream)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    _, _, dtype = read_header(stream)
+    _, dtype = npy_header(stream)
     if not dtype.hasobject:
         stream.seek(0)
-        array = np.lib.format.read_array(stream, allow_pickle=False)
+        array = read_npy(stream, len(stream.getbuffer()))
         if f"{dtype.kind}{dtype.itemsize}" not in _NUMBERS:
             raise ValueError(f"arrays of type {dtype} hold no points")
         return list(array)

@@ -190,7 +190,8 @@ def _reader_of_folder(path: Path) -> Any:
         return DepthFolderRecording
     first = min(path.glob("*.npz"), default=None)
     if first is not None and not (path / "manifest.yaml").exists():  # beside a manifest lie clips of their own
-        from pointata.data.npz_recording import NpzFolderRecording, open_npz
+        from pointata.data.npz_file import open_npz
+        from pointata.data.npz_recording import NpzFolderRecording
 
         return NpzFolderRecording if "points" in open_npz(first)[1] else None
     return None

@@ -1,8 +1,6 @@
 """Synthia 4D: simulated drives with point labels (Ros et al., 2016; as point videos: Choy et al., 2019)."""
 
 import re
-import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import partial
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED, class_list
+from pointata.data.npz_file import open_npz
 from pointata.data.set_files import data_folder
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
@@ -113,15 +112,12 @@ def _up(files: tuple[tuple[int, Path], ...]) -> float:
 
 def _read(file: Path) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
     """Points, colours, raw labels and camera of a frame."""
-    try:
-        with np.load(file, allow_pickle=False) as content:
-            missing = [key for key in _KEYS if key not in content.files]
-            if missing:
-                raise DataError(f"{file} lacks {', '.join(missing)}; it must hold {', '.join(_KEYS)}")
-            pc, rgb, semantic, center = (content[key] for key in _KEYS)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{file} cannot be read as .npz ({error}); copy it again") from error
-    count = len(pc)
+    arrays, names = open_npz(file)
+    missing = [key for key in _KEYS if key not in names]
+    if missing:
+        raise DataError(f"{file} lacks {', '.join(missing)}; it must hold {', '.join(_KEYS)}")
+    pc, rgb, semantic, center = (arrays(key) for key in _KEYS)
+    count = pc.size // 3
     if pc.shape != (count, 3) or rgb.shape != (count, 3) or semantic.shape != (count,) or center.shape != (3,):
         shapes = f"{pc.shape}, {rgb.shape}, {semantic.shape}, {center.shape}"
         raise DataError(f"{file} must hold pc (P, 3), rgb (P, 3), semantic (P,), center (3,); it holds {shapes}")
