@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Protocol
 
 from pointata import ClassInfo, Frame, Prediction
@@ -93,9 +94,7 @@ def load_predictor(parameters: Parameters) -> Model:
         PredictorOptions,
     )
 
-    # a full collection over the 180,000 objects of torch's modules would hold a cloud up by 50 ms
-    gc.collect()
-    gc.freeze()
+    _leave_modules_to_themselves()
     return Predictor.load(
         parameters.model,
         backbone=parameters.backbone or None,
@@ -111,6 +110,16 @@ def load_predictor(parameters: Parameters) -> Model:
             hysteresis_frames=parameters.action.hysteresis_frames,
         ),
     )
+
+
+@cache
+def _leave_modules_to_themselves() -> None:
+    """Keep the collector from torch's modules: a full collection over 180,000 objects would hold a cloud up by 50 ms.
+
+    Once: what lives at a later configure, as a runtime that is about to go, must be collected some day.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def overlaps(model: Model, torch_threads: int) -> bool:

@@ -134,7 +134,7 @@ def test_a_step_that_cannot_be_recorded_still_runs(
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("unsupported operation")
 
-    monkeypatch.setattr(torch.jit, "trace", refuse)
+    monkeypatch.setattr(torch._C, "_create_graph_by_tracing", refuse)
     engine = Engine(network(), torch.device("cpu"))
     frames = sampled(0, 2)
     engine.warm_up(frames[:1])

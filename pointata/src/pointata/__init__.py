@@ -1,7 +1,7 @@
 """PointATA: point-cloud video understanding by a frozen 3D backbone with temporal adapters."""
 
 from pointata.classes import UNLABELLED, ClassInfo
-from pointata.errors import BundleError, DataError, PointataError
+from pointata.errors import BundleError, ConfigError, DataError, InferenceError, PointataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.prediction import ActionResult, ActionSegment, Prediction, SemanticResult
 
@@ -13,8 +13,10 @@ __all__ = [
     "ActionSegment",
     "BundleError",
     "ClassInfo",
+    "ConfigError",
     "DataError",
     "Frame",
+    "InferenceError",
     "LabelledFrame",
     "PointataError",
     "Prediction",

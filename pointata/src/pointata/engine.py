@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pointata.cuda_graph import GraphedStep, autocast, upload
-from pointata.errors import ConfigError
+from pointata.errors import ConfigError, InferenceError
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip, StreamState
 from pointata.quantized import quantized
@@ -53,7 +53,7 @@ class Engine:
         """Take a network as it is.
 
         Args:
-            model: the network; it is moved to `device` and put into eval mode.
+            model: the network; it is moved to `device` and put into eval mode, without gradients.
             device: where it runs.
             streams: number of streams N, at least 1.
             precision: arithmetic of the network; states stay float32. "fp16" needs a GPU, "int8" a CPU. "auto" is
@@ -70,7 +70,7 @@ class Engine:
         self.device = device
         self.streams = streams
         self._wanted = precision
-        self._given = model.to(device).eval()
+        self._given = model.to(device).eval().requires_grad_(False)
         self._step: Step
         try:
             self._use("fp32" if precision == "auto" else precision)
@@ -111,11 +111,14 @@ class Engine:
                 self._step = GraphedStep(self._model, clip, self._state, self._dtype)
             elif self.streams == 1 and self._dtype is None:
                 self._step = TracedStep(self._model, clip, self._state)
-        except RuntimeError as error:
+        except (RuntimeError, AttributeError, TypeError) as error:  # or another torch records otherwise
             _log.warning("the step could not be recorded and runs operation by operation: %s", error)
 
     def step(self, frames: Mapping[int, SampledFrame]) -> dict[int, Scores]:
-        """One new frame of some streams, by stream number; the others stay as they are."""
+        """One new frame of some streams, by stream number; the others stay as they are.
+
+        A stream whose scores or state are not finite is reset, and missing in the result.
+        """
         numbers = sorted(frames)
         rows = numbers
         if isinstance(self._step, GraphedStep):  # has one shape: streams without a frame run along, and are not kept
@@ -131,8 +134,14 @@ class Engine:
             if len(numbers) < len(rows):
                 logits, state = {task: value[index] for task, value in logits.items()}, state.pick(index)
             self._state.put(index, state)
+            finite = state.finite()
             scores = {task: value[:, 0].float().softmax(-1).cpu().numpy() for task, value in logits.items()}
-        return {number: {task: value[row] for task, value in scores.items()} for row, number in enumerate(numbers)}
+        sound = finite.cpu().numpy()
+        for value in scores.values():
+            sound = sound & np.isfinite(value).all(axis=tuple(range(1, value.ndim)))
+        for number in np.array(numbers)[~sound]:
+            self.reset(int(number))
+        return {n: {task: value[row] for task, value in scores.items()} for row, n in enumerate(numbers) if sound[row]}
 
     def _use(self, precision: Precision) -> None:
         self._model = quantized(self._given) if precision == "int8" else self._given
@@ -147,21 +156,27 @@ class Engine:
         for precision in _CANDIDATES.get(self.device.type, ()):
             try:
                 taken, scores = self._trial(precision, frames)
-            except (RuntimeError, ImportError) as error:  # no kernels in this build
+            except (RuntimeError, ImportError, InferenceError) as error:  # no kernels in this build, or an overflow
                 _log.info("%s cannot be used here: %s", precision, error)
                 continue
-            gap = float(np.max([np.abs(exact[task] - scores[task]).max() for task in exact]))  # NaN stays NaN
+            gap = float(np.max([np.abs(exact[task] - scores[task]).max() for task in exact]))
             if taken < 0.9 * seconds and gap < _SAME:
                 best, seconds = precision, taken
             _log.info("a step in %s takes %.1f ms, probabilities within %.4f", precision, taken * 1e3, gap)
         return best
 
     def _trial(self, precision: Precision, frames: Sequence[SampledFrame]) -> tuple[float, Scores]:
-        """Seconds of a step, and the first stream's probabilities after the last frame."""
+        """Seconds of a step, and the first stream's probabilities after the last frame.
+
+        Raises:
+            InferenceError: they are not finite.
+        """
         self._use(precision)
         self._record(frames[0])
         self.reset()
         for frame in frames:
             newest = dict.fromkeys(range(self.streams), frame)
-            scores = self.step(newest)[0]
-        return min(timeit.repeat(lambda: self.step(newest), number=1, repeat=_TRIALS)), scores
+            answers = self.step(newest)
+        if 0 not in answers:
+            raise InferenceError(f"the scores are not finite in {precision}", [0])
+        return min(timeit.repeat(lambda: self.step(newest), number=1, repeat=_TRIALS)), answers[0]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pointata.cores import core_count
 from pointata.decision import action_voters
 from pointata.engine import Engine, Precision, Scores, choose_device
+from pointata.errors import BundleError, InferenceError
 from pointata.frame import Frame
 from pointata.model.bundle import BundleMetadata, load_bundle
 from pointata.model.pointata import PointATA
@@ -61,7 +62,7 @@ class Predictor:
         """Take a network as it is.
 
         Args:
-            model: the network; it is moved to `device` and put into eval mode.
+            model: the network; it is moved to `device` and put into eval mode, without gradients.
             metadata: its bundle's metadata.
             device: "auto", "cpu" or "cuda".
             threads: CPU threads of torch, which has one setting for the whole process; 0 leaves it alone.
@@ -96,12 +97,23 @@ class Predictor:
         precision: Precision = "fp32",
         options: PredictorOptions | None = None,
     ) -> "Predictor":
-        """Load an adapter bundle by path or shipped name, and warm it up; see `load_bundle` for the errors."""
+        """Load an adapter bundle by path or shipped name, and warm it up.
+
+        Raises:
+            BundleError: see `load_bundle`; or its scores of made-up frames are not finite.
+            ConfigError: a device or precision that cannot be had.
+        """
         network, metadata = load_bundle(model, backbone)
         predictor = cls(
             network, metadata, device=device, threads=threads, streams=streams, precision=precision, options=options
         )
-        predictor.warm_up()
+        try:
+            predictor.warm_up()
+        except InferenceError as error:
+            raise BundleError(
+                f"bundle {metadata.name} cannot be used: its scores of made-up frames are not finite ({error}). Its "
+                "training diverged, or the precision is too low: train it again, or use precision fp32"
+            ) from error
         return predictor
 
     @property
@@ -161,13 +173,17 @@ class Predictor:
         return PreparedFrame(frame, sampled, {"sample": _ms_since(start)})
 
     def answer(self, prepared: PreparedFrame, stream: int = 0) -> Prediction:
-        """Make a prepared frame the newest of a stream and predict."""
+        """Make a prepared frame the newest of a stream and predict; see `answer_all` for the errors."""
         return self.answer_all({stream: prepared})[stream]
 
     def answer_all(self, prepared: Mapping[int, PreparedFrame]) -> dict[int, Prediction]:
         """The newest frames of several streams, by stream number, in one step of the network.
 
         A backward time jump, a pause over `max_gap_s` or another `frame_id` empties that stream's window first.
+
+        Raises:
+            InferenceError: the network's scores or state are not finite. The streams that it names start anew; the
+                others went on, and it holds their predictions.
         """
         breaks = {number: self._streams[number].break_before(item.frame) for number, item in prepared.items()}
         for number, reason in breaks.items():
@@ -187,10 +203,31 @@ class Predictor:
                 self.reset(number)
             raise
         model_ms = _ms_since(start)
-        return {
+        answered = {
             number: self._conclude(item, self._streams[number], scores[number], breaks[number], model_ms)
             for number, item in prepared.items()
+            if number in scores
         }
+        if len(answered) < len(prepared):
+            raise self._not_finite(
+                {number: item for number, item in prepared.items() if number not in scores}, answered
+            )
+        return answered
+
+    def _not_finite(self, broken: Mapping[int, PreparedFrame], answered: Mapping[int, Prediction]) -> InferenceError:
+        """The error of streams that left the numbers; they are reset."""
+        for number in broken:
+            self.reset(number)
+        places = ", ".join(
+            f"{item.frame.stamp_ns} ns" + (f" of stream {number}" if len(self._streams) > 1 else "")
+            for number, item in broken.items()
+        )
+        return InferenceError(
+            f"the network's scores or state are not finite after the frame at {places}, so its window was emptied: a "
+            "value of a cloud or pose is out of all proportion, or the weights are damaged",
+            list(broken),
+            answered,
+        )
 
     def step(self, frame: Frame, stream: int = 0) -> Prediction:
         """Predict on the next frame of a stream: `prepare`, then `answer`.

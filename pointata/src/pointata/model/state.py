@@ -1,7 +1,7 @@
 """What a network remembers of a stream, and the clip it takes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -95,10 +95,15 @@ class StreamState:
         tensors: list[Tensor] = [getattr(self, f.name) for f in fields(self)]
         return sum(t.numel() * t.element_size() for t in tensors) / len(self.valid) / 1024
 
+    def finite(self) -> Tensor:
+        """(B,) bool, whether all that is remembered of a stream is finite, and its sum in float32 is."""
+        remembered = (self.centres, self.origins, self.stamps, self.adapters, self.pooled, self.segments)
+        sums = [values.flatten(1).sum(dim=1, dtype=torch.float32) for values in remembered]  # a third of isfinite
+        return torch.stack(sums).sum(dim=0).isfinite()
+
     def reset(self, streams: Tensor) -> "StreamState":
-        """Forget the past of the streams chosen by a (B,) bool mask."""
-        forgotten = streams[:, None]
-        return replace(self, valid=self.valid & ~forgotten, segments=self.segments.masked_fill(forgotten, 0.0))
+        """Forget the past of the streams chosen by a (B,) bool mask: as they were before their first frame."""
+        return self._map(lambda tensor: tensor.masked_fill(streams.view(-1, *(1,) * (tensor.dim() - 1)), 0))
 
     def copy(self) -> "StreamState":
         """A copy in memory of its own."""
