@@ -101,6 +101,11 @@ class ChildProcess:
         self.stop()
 
     @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         """Exit status; None while running."""
         return self._process.poll()
