@@ -1,22 +1,24 @@
 """The lifecycle node: clouds in, labels out. It wires; every step has a module of its own."""
 
+import sys
 import traceback
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any
 
 import rclpy
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
-from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import SetBool, Trigger
 
 from pointata import PointataError
 from pointata.errors import ConfigError
 from pointata.memory import keep_freed_memory
+from ros_pointata import executable
 from ros_pointata.dds_profile import use_large_cloud_profile
 from ros_pointata.declaration import declare, read, refusals
 from ros_pointata.diagnostics import DiagnosticsPublisher
@@ -41,6 +43,8 @@ class PointataNode(LifecycleNode):
     def __init__(self, load_model: ModelLoader = load_predictor, node_name: str = "pointata", **kwargs: Any) -> None:
         super().__init__(node_name, automatically_declare_parameters_from_overrides=True, **kwargs)
         self.health = Health()
+        self.ending: Future[None] = Future()
+        self._wake = self.create_guard_condition(lambda: None)
         self._load_model = load_model
         self._runtime: Runtime | None = None
         self._subscription: Subscription | None = None
@@ -56,7 +60,7 @@ class PointataNode(LifecycleNode):
         try:
             if self._refused:
                 raise ConfigError("; ".join(self._refused.values()) + "; set it anew, then configure")
-            self._runtime = Runtime(self, read(self), self._load_model, self.health)
+            self._runtime = Runtime(self, read(self), self._load_model, self.health, self.ending)
         except Exception as error:
             self._report_failure(error)
             return TransitionCallbackReturn.FAILURE
@@ -100,10 +104,23 @@ class PointataNode(LifecycleNode):
         self.release()
         return super().on_error(state)
 
-    def autostart(self) -> None:
-        """Configure and activate, where the parameter says so and the weights can be loaded."""
-        if self.get_parameter("autostart").value and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
+    def autostart(self) -> bool:
+        """Configure and activate, where the parameter says so; False where that was not possible."""
+        if not self.get_parameter("autostart").value:
+            return True
+        steps = (self.trigger_configure, self.trigger_activate)
+        return all(step() == TransitionCallbackReturn.SUCCESS for step in steps)
+
+    def end(self) -> None:
+        """Let nothing wait for long any more, and whoever spins the node return; from any thread."""
+        self.ending.set_result(None)
+        self._wake.trigger()
+
+    def declare_parameters(self, namespace: str, parameters: list[Any], ignore_override: bool = False) -> Any:
+        """As in rclpy; an empty start value (`[]` or null in YAML) does not raise: it is declared and refused."""
+        empty = ParameterDescriptor(dynamic_typing=True)
+        parameters = [(*entry[:-1], empty) if entry[1:-1] == (None,) else entry for entry in parameters]
+        return super().declare_parameters(namespace, parameters, ignore_override)
 
     def release(self) -> None:
         """Stop the worker and free model, outputs and input; the node can be configured again."""
@@ -162,35 +179,10 @@ class PointataNode(LifecycleNode):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; the executable `pointata_node`."""
+    arguments = list(sys.argv if argv is None else argv)
+    executable.read_arguments(arguments)
     use_large_cloud_profile()
     keep_freed_memory()
-    rclpy.init(args=None if argv is None else list(argv))
-    node = PointataNode()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        node.autostart()
-        spin(node, executor)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.release()
-        executor.shutdown()
-        node.destroy_node()
-        try_shutdown()
-    return 0
-
-
-def spin(node: PointataNode, executor: SingleThreadedExecutor) -> None:
-    """Run callbacks until ROS shuts down; one that raises is logged, the node goes on.
-
-    rclpy lets a lifecycle transition that the current state forbids raise out of the executor.
-    """
-    while node.context.ok():
-        try:
-            executor.spin()
-        except (KeyboardInterrupt, ExternalShutdownException):
-            return
-        except Exception as error:
-            if node.context.ok():
-                node.get_logger().error(f"a callback failed: {error}\n{traceback.format_exc()}")
+    ends = executable.catch_signals()
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    return executable.leave(executable.run(PointataNode(), ends))

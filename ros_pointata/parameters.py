@@ -187,7 +187,7 @@ class Spec:
         if inside and self.low is not None and self.high is not None:
             inside = self.low <= value <= self.high
         if not inside:
-            raise ConfigError(f"parameter {self.name}: {value!r} is refused, allowed: {self.allowed}")
+            raise self._refusal(value)
         return value
 
     def _check_numbers(self, value: Any) -> tuple[float, ...]:
@@ -196,7 +196,11 @@ class Spec:
             numbers = tuple(float(number) for number in value)
             if self.low is not None and self.high is not None and all(self.low <= n <= self.high for n in numbers):
                 return numbers
-        raise ConfigError(f"parameter {self.name}: {value!r} is refused, allowed: {self.allowed}")
+        raise self._refusal(value)
+
+    def _refusal(self, value: Any) -> ConfigError:
+        shown = "an empty value" if value is None else repr(value)
+        return ConfigError(f"parameter {self.name}: {shown} is refused, allowed: {self.allowed}")
 
 
 def _specs_of(group: Any, prefix: str = "") -> list[Spec]:

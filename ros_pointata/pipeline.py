@@ -75,7 +75,7 @@ class Pipeline:
         overlap: prepare the next cloud while the model answers. Not where the model's threads take every core: they
             run in step, and one that is held up holds up all.
         logger: of the node.
-        alive: False once ROS is shutting down, when a failure to publish is no news.
+        alive: False once ROS is shutting down or the outputs are gone, when a failure to publish is no news.
     """
 
     def __init__(
@@ -97,9 +97,15 @@ class Pipeline:
         self._seen_errors: set[str] = set()
 
     def accept(self, msg: Any, worker: "Worker[Job]") -> None:
-        """Take a sensor_msgs/PointCloud2 in: count, pick, decode, hand over. Never raises on account of the message."""
+        """Take a sensor_msgs/PointCloud2 in: count, pick, decode, hand over. What goes wrong is counted, not raised."""
         received = perf_counter()
         self._health.count("received")
+        try:
+            self._take(msg, received, worker)
+        except Exception as error:
+            self.on_prepare_error(error)
+
+    def _take(self, msg: Any, received: float, worker: "Worker[Job]") -> None:
         if not self.enabled:
             self._health.count("ignored")
             return
@@ -109,11 +115,7 @@ class Pipeline:
         if not picked and self._recent.count == 1:
             self._health.count("skipped")
             return
-        try:
-            cloud = decode_cloud(msg, self._model.metadata.feature_names)
-        except DataError as error:
-            self._reject(error)
-            return
+        cloud = decode_cloud(msg, self._model.metadata.feature_names)
         layout = layout_key(msg)
         clouds = self._recent.add(cloud, cloud.stamp_ns, (cloud.frame_id, layout))
         if picked:
@@ -145,7 +147,6 @@ class Pipeline:
         answered = perf_counter()
         self._sink.publish(job.cloud, prediction)
         published = perf_counter()
-        self._note(prediction, (published - job.received) * 1e3)
         stages = {
             "decode": (job.decoded - job.received) * 1e3,
             "wait": (item.taken - job.decoded + begun - item.done) * 1e3,
@@ -155,6 +156,7 @@ class Pipeline:
             "total": (published - job.received) * 1e3,
         }
         self._sink.publish_timings(job.cloud, stages)
+        self._note(prediction, stages["total"])  # last: what was counted as answered must not fail after that
 
     def on_prepare_error(self, error: Exception) -> None:
         """Count what a cloud raised before the model saw it; the window is as it was."""
@@ -168,7 +170,10 @@ class Pipeline:
         if isinstance(error, DataError):
             self._reject(error)
         elif self._failed(error):
-            self.reset(f"after {type(error).__name__}")
+            try:
+                self.reset(f"after {type(error).__name__}")
+            except Exception as further:
+                self._logger.error(f"the window could not be emptied: {type(further).__name__}: {further}")
 
     def reset(self, reason: str) -> None:
         """Empty the window. On the third thread."""
@@ -207,8 +212,9 @@ class Pipeline:
         self._logger.warning(f"cloud rejected: {error}", throttle_duration_sec=5.0)
 
     def _failed(self, error: Exception) -> bool:
-        """Count and say an unexpected error; False while ROS is shutting down, when it is no news."""
+        """Count and say an unexpected error; False where the outputs are gone, when it is no news: a dropped cloud."""
         if not self._alive():
+            self._health.count("dropped")
             return False
         self._health.count("failed")
         self._health.note("last failure", f"{type(error).__name__}: {error}")
@@ -221,11 +227,11 @@ class Pipeline:
         return True
 
     def _note(self, prediction: Prediction, latency_ms: float) -> None:
-        self._health.answered(latency_ms)
         self._health.note("window fill", f"{prediction.frame_count}/{self._model.metadata.window_frames}")
         self._health.warn("failure", "")
         if prediction.reset_reason is not None:
             self._count_reset(prediction.reset_reason)
+        self._health.answered(latency_ms)
 
     def _count_reset(self, reason: str) -> None:
         self._health.count("resets")

@@ -1,9 +1,11 @@
 """A thread that owns something: it runs calls in order, and otherwise the newest item of a latest-only slot."""
 
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for_futures
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
@@ -110,18 +112,22 @@ class Worker(Generic[T]):
             self._changed.notify_all()
         return future
 
-    def drain(self) -> None:
-        """Drop the waiting item and return once the thread has finished with the one at hand and all calls."""
+    def drain(self, timeout_s: float) -> bool:
+        """Drop the waiting item; True where the one at hand and all calls so far were finished in time."""
         with self._changed:
             self._clear()
-        self.call(lambda: None).result()
+        return not wait_for_futures([self.call(lambda: None)], timeout_s).not_done
 
-    def stop(self, timeout_s: float | None = None) -> bool:
-        """Drop the waiting item, finish the calls made so far, end the thread; True where it ended in time."""
+    def ask_to_stop(self) -> None:
+        """Drop the waiting item; the thread ends after what is at hand and the calls made so far. Returns at once."""
         with self._changed:
             self._stopping = True
             self._clear()
             self._changed.notify_all()
+
+    def stop(self, timeout_s: float) -> bool:
+        """`ask_to_stop`, and wait; True where the thread ended in time. Where not, it ends by itself, later."""
+        self.ask_to_stop()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -147,3 +153,11 @@ class Worker(Generic[T]):
             item = self._slot.take()
             self._changed.notify_all()
             return lambda: self._handle(item)
+
+
+def stop_all(workers: Sequence[Worker[Any]], timeout_s: float) -> bool:
+    """Stop workers that may wait for each other, the first in line first; True where all ended within the one limit."""
+    for worker in workers:
+        worker.ask_to_stop()
+    end = time.monotonic() + timeout_s
+    return all([worker.stop(max(end - time.monotonic(), 0.0)) for worker in workers])

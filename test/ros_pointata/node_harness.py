@@ -24,7 +24,8 @@ from std_msgs.msg import Header
 from pointata import ActionResult, ActionSegment, ClassInfo, Frame, Prediction, SemanticResult
 from pointata.classes import class_list
 from ros_pointata.cloud import build_cloud, ns_to_stamp
-from ros_pointata.node import PointataNode, spin
+from ros_pointata.executable import spin
+from ros_pointata.node import PointataNode
 from ros_pointata.parameters import Parameters
 from ros_pointata.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, VISUALIZATION
 

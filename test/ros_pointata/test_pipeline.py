@@ -166,3 +166,40 @@ def test_another_layout_empties_the_window_in_the_order_of_the_clouds(rig: Rig) 
     rig.model.go.release()
     rig.wait(lambda: rig.model.resets == 1)
     assert rig.model.answered == [1]
+
+
+class Hostile:
+    """A message whose every attribute but the stamp raises something else than the project's own errors."""
+
+    def __init__(self, stamp: object) -> None:
+        self.header = SimpleNamespace(stamp=stamp, frame_id="lidar")
+
+    def __getattr__(self, name: str) -> Any:
+        raise OverflowError(f"no {name} today")
+
+
+def test_whatever_taking_a_cloud_in_raises_is_counted_and_stays_inside(rig: Rig) -> None:
+    stamps = (SimpleNamespace(sec=0, nanosec=1), None, SimpleNamespace(sec=float("nan"), nanosec=0))
+    for stamp in stamps:
+        rig.pipeline.accept(Hostile(stamp), rig.first)
+    counts = rig.health.counts()
+    assert (counts["received"], counts["failed"]) == (3, 3)
+    rig.model.go.release()
+    rig.submit(15)
+    rig.wait(lambda: rig.model.answered == [15])
+
+
+def test_a_failure_after_the_answer_is_counted_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no timings today")
+
+    monkeypatch.setattr(rig.pipeline._sink, "publish_timings", refuse)
+    monkeypatch.setattr(rig.model, "reset", refuse)  # and the way back is barred, too
+    rig.submit(1)
+    rig.model.go.release()
+    rig.wait(lambda: rig.health.counts()["failed"] == 1)
+    assert rig.health.counts()["inferred"] == 0
+    monkeypatch.undo()
+    rig.model.go.release()
+    rig.submit(2)
+    rig.wait(lambda: rig.health.counts()["inferred"] == 1)

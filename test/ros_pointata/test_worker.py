@@ -1,10 +1,11 @@
 """The worker thread: newest item only, every lost one counted, calls in order on one thread."""
 
 import threading
+import time
 
 import pytest
 
-from ros_pointata.worker import LatestSlot, Worker
+from ros_pointata.worker import LatestSlot, Worker, stop_all
 
 
 class Gate:
@@ -92,10 +93,25 @@ def test_drain_counts_the_waiting_item_and_waits_for_the_one_at_hand() -> None:
     gate, worker = held()
     worker.submit("waiting")
     threading.Timer(0.05, gate.open.set).start()
-    worker.drain()
+    assert worker.drain(5)
     assert gate.items == ["at hand"]
     assert gate.dropped == 1
     assert worker.stop(5)
+
+
+def test_a_thread_that_waits_for_another_is_stopped_with_it_and_nothing_waits_beyond_the_limit() -> None:
+    gate, last = held()
+    first: Worker[object] = Worker(lambda item: last.wait_taken(), _ignore, lambda: None)
+    last.submit("waiting")
+    first.submit("waits for the other's slot")
+    assert not last.drain(0.05)
+    last.submit("waiting")
+    begun = time.monotonic()
+    assert not stop_all((first, last), 0.2)  # the one at hand is held
+    assert time.monotonic() - begun < 2
+    assert first.stop(5)  # what it waited for was dropped
+    gate.open.set()
+    assert stop_all((first, last), 5)
 
 
 def test_items_that_stop_clears_or_that_come_later_are_counted() -> None:
@@ -145,8 +161,6 @@ def test_an_error_in_the_handler_is_reported_and_the_thread_lives_on() -> None:
 
 
 def test_an_idle_worker_uses_no_cpu() -> None:
-    import time
-
     worker: Worker[int] = Worker(lambda item: None, _ignore, lambda: None)
     before = time.process_time()
     time.sleep(0.5)
