@@ -19,22 +19,12 @@ ARGUMENTS = (
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Replay of the simulator, and pointata.launch.py on its clouds with the model for the scene."""
+    """pointata.launch.py with the model for the scene, and the simulator replayed to it."""
     scene, seed = LaunchConfiguration("scene"), LaunchConfiguration("seed")
     return LaunchDescription(
         [
             *(DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS),
-            Node(
-                package="ros_pointata",
-                executable="replay",
-                arguments=[
-                    ["sim:", scene, "?seed=", seed, "&split=test"],
-                    *("--topic", "/points", "--odometry-topic", "/odom", "--frame-id", "sensor"),
-                    # the pose jumps back with the scene, which the node can only know from stamps that do so, too
-                    *("--loop", "--stamps", "recorded"),
-                ],
-                output="screen",
-            ),
+            # first: it refuses what is missing before anything runs
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(str(LAUNCH / "pointata.launch.py")),
                 launch_arguments={
@@ -45,6 +35,17 @@ def generate_launch_description() -> LaunchDescription:
                     "model": ["sim_", scene],
                     "rviz": LaunchConfiguration("rviz"),
                 }.items(),
+            ),
+            Node(
+                package="ros_pointata",
+                executable="replay",
+                arguments=[
+                    ["sim:", scene, "?seed=", seed, "&split=test"],
+                    *("--topic", "/points", "--odometry-topic", "/odom", "--frame-id", "sensor"),
+                    # the pose jumps back with the scene, which the node can only know from stamps that do so, too
+                    *("--loop", "--stamps", "recorded"),
+                ],
+                output="screen",
             ),
         ]
     )

@@ -9,6 +9,8 @@ from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution
 from launch_ros.actions import Node
 
+from ros_pointata.launch_checks import missing
+
 CONFIG = Path(get_package_share_directory("ros_pointata")) / "config"
 
 ARGUMENTS = (
@@ -23,6 +25,15 @@ ARGUMENTS = (
     ("namespace", "", "namespace of the node"),
     ("log_level", "info", "debug, info, warn, error or fatal"),
 )
+
+
+def refuse_what_is_missing(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """End the launch with a sentence, before anything runs, where a file or a package that it needs is missing."""
+    rviz = IfCondition(LaunchConfiguration("rviz")).evaluate(context)
+    problem = missing(LaunchConfiguration("params_file").perform(context), rviz)
+    if problem:
+        raise RuntimeError(problem)
+    return []
 
 
 def start_node(context: LaunchContext) -> list[LaunchDescriptionEntity]:
@@ -51,6 +62,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *(DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS),
+            OpaqueFunction(function=refuse_what_is_missing),
             OpaqueFunction(function=start_node),
             ExecuteProcess(
                 cmd=["ros2", "bag", "play", LaunchConfiguration("bag")],

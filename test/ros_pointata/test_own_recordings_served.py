@@ -115,8 +115,10 @@ class Client:
     def connect(self, node: ChildProcess) -> None:
         """Wait until the node listens, and answers are heard."""
         self.wait(
-            lambda: self._publisher.get_subscription_count() > 0
-            and self._node.count_publishers("/pointata/output/action") > 0,
+            lambda: (
+                self._publisher.get_subscription_count() > 0
+                and self._node.count_publishers("/pointata/output/action") > 0
+            ),
             node,
         )
 
