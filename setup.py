@@ -49,6 +49,7 @@ def build_messages() -> Path:
         "cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja",
         "-DBUILD_TESTING=OFF", "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_INSTALL_PREFIX={prefix}",
         f"-DPython3_EXECUTABLE={sys.executable}", f"-DPython3_ROOT_DIR={sys.base_prefix}",
+        "-DEXECUTABLES_PYTHON=/usr/bin/env python3",
     ]  # fmt: skip
     subprocess.run(configure, env=environment, check=True)
     subprocess.run(["cmake", "--build", str(build), "--target", "install"], env=environment, check=True)
