@@ -53,8 +53,8 @@ $(STAMPS)/share: $(SHARE_FILES) $(STAMPS)/ros_pointata
 demo: setup ## replay the simulator to the node over DDS, measure it, write build/demo/index.html
 	@$(RUN) $(BIN)/pointata_demo
 
-bench: setup ## speed, memory and latency through the node, on a quiet machine: docs/performance.md, build/bench/results.json
-	@$(RUN) $(BIN)/python benchmarks/bench.py
+bench: setup ## speed, memory and latency through the node, on a quiet machine: build/bench (DOCS=1: docs/performance.md)
+	@$(RUN) $(BIN)/python benchmarks/bench.py $(if $(DOCS),--docs)
 
 test: lint ## lint, types and all tests
 	@$(RUN) $(BIN)/python -m pytest

@@ -1,9 +1,10 @@
-"""Real time, measured: writes build/bench/results.json, and the tables and the picture of docs/performance.md.
+"""Real time, measured: writes results.json, and a page with tables and a picture, into build/bench.
 
-    python benchmarks/bench.py [--parts streaming node ...] [--soak 36000] [--gpu] [--quick]
+    python benchmarks/bench.py [--parts streaming node ...] [--soak 36000] [--gpu] [--quick] [--docs]
 
 All parts together take under ten minutes on two cores (`make bench`). A part that is run alone renews its own figures;
-the others keep theirs. --quick tries the code: one repeat, tiny preset, no node, no page.
+the others keep theirs. --docs renews docs/performance.md and its picture instead of a page in build/bench. --quick
+tries the code: one repeat, tiny preset, no node, no page.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from realtime.streams import measure_streams
 from pointata.memory import keep_freed_memory
 
 ROOT = Path(__file__).parents[1]
-PAGE, PICTURE = ROOT / "docs" / "performance.md", ROOT / "docs" / "performance.png"
+PAGE = ROOT / "docs" / "performance.md"
 WINDOWS, POINTS, TOKENS = (8, 16, 24), (20_000, 130_000, 260_000), (64, 256, 512)
 NO_GPU = "Not measured: torch finds no GPU here. Where there is one: `python benchmarks/bench.py --gpu --parts gpu`."
 
@@ -116,10 +117,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     results.setdefault("gpu", {"skipped": NO_GPU})
     given.out.write_text(json.dumps(results, indent=1))
     if not given.quick:
-        write_page(PAGE, results)
+        page = PAGE if given.docs else given.out.parent / PAGE.name
+        write_page(PAGE, page, results)
         if "stream_speedup_details" in results:
-            draw(PICTURE, results)
-        sys.stdout.write(f"{given.out} and {PAGE} are written\n")
+            draw(page.with_suffix(".png"), results)
+        sys.stdout.write(f"{given.out} and {page} are written\n")
     worst = largest_difference(results)
     if worst > TOLERANCE:
         sys.stderr.write(f"streaming and recomputing differ by {worst:.2e}, more than {TOLERANCE}\n")
@@ -133,6 +135,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--gpu", action="store_true", help="also the network on the GPU")
     parser.add_argument("--soak", type=int, default=None, help="frames of the long run, in whole thousands (3000)")
     parser.add_argument("--quick", action="store_true", help="one repeat, tiny preset, no node: does the code run?")
+    parser.add_argument("--docs", action="store_true", help="renew docs/performance.md, not a page beside the results")
     parser.add_argument("--out", type=Path, default=None, help="default: build/bench/results.json")
     given = parser.parse_args(argv)
     given.parts = given.parts or [name for name in PARTS if name != "gpu"]

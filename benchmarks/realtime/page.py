@@ -10,9 +10,20 @@ Results = Mapping[str, Any]
 _STAGES = ("decode", "sample", "model", "restore", "pack", "total")
 
 
-def write_page(path: Path, results: Results) -> None:
-    """Renew the section of every part that has results; the others stay as they are."""
-    text = path.read_text()
+#: Stands first on a page of another machine than the one that the text was written about.
+_ELSEWHERE = "> The tables and the picture are of this run, the text around them was written about another machine.\n\n"
+
+
+def write_page(template: Path, path: Path, results: Results) -> None:
+    """Fill the section of every part that has results into a page like `template`, which may be `path` itself.
+
+    Of the others, that page keeps what it says; another one says that they were not measured.
+    """
+    text = template.read_text()
+    if path != template:
+        text = _ELSEWHERE + text
+        for name in SECTIONS:
+            text = replace_section(text, f"bench: {name}", ["Not measured in this run."])
     for name, (needed, section) in SECTIONS.items():
         if needed in results:
             text = replace_section(text, f"bench: {name}", section(results))

@@ -2,12 +2,14 @@
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,6 +83,32 @@ def test_page_has_the_markers_of_every_section(monkeypatch: pytest.MonkeyPatch) 
     text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     for name in module("realtime.page", monkeypatch).SECTIONS:
         assert text.index(f"<!-- bench: {name} -->") < text.index(f"<!-- end of bench: {name} -->")
+
+
+def test_only_docs_renews_the_committed_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, committed = module("bench", monkeypatch), tmp_path / "docs" / "performance.md"
+    committed.parent.mkdir()
+    before = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    committed.write_text(before, encoding="utf-8")
+    monkeypatch.setattr(bench, "PAGE", committed)
+    monkeypatch.setattr(bench, "PARTS", {"sizes": lambda given: bench.measure_sizes(bench.PRESETS[:1])})
+    monkeypatch.setattr(bench, "keep_freed_memory", lambda: None)
+    threads = torch.get_num_threads()
+    out = tmp_path / "build" / "results.json"
+    try:
+        assert bench.main(["--parts", "sizes", "--out", str(out)]) == 0
+        own = (out.parent / "performance.md").read_text(encoding="utf-8")
+        assert committed.read_text(encoding="utf-8") == before
+        assert bench.main(["--parts", "sizes", "--out", str(out), "--docs"]) == 0
+    finally:
+        torch.set_num_threads(threads)
+    assert committed.read_text(encoding="utf-8") != before
+    measured = re.search(r"^Measured .* UTC", before, re.MULTILINE)
+    assert measured is not None
+    assert measured[0] not in own  # no figure of the committed page's machine
+    streaming = "<!-- bench: streaming -->\nNot measured in this run.\n<!-- end of bench: streaming -->"
+    assert streaming in own
+    assert streaming not in committed.read_text(encoding="utf-8")
 
 
 def test_disagreement_fails_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
