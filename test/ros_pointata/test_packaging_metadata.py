@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
+import subprocess
 import sys
+import zipfile
+from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -33,6 +37,9 @@ ROSDEP_NAMES = {"tf2_ros": "tf2_ros_py"}
 def toml(path: str) -> dict[str, Any]:
     content: dict[str, Any] = tomllib.loads((ROOT / path).read_text(encoding="utf-8"))
     return content
+
+
+CONSOLE_SCRIPTS = toml("pyproject.toml")["project"]["scripts"] | toml("pointata/pyproject.toml")["project"]["scripts"]
 
 
 def imported_modules(folder: Path) -> set[str]:
@@ -116,17 +123,59 @@ def test_constraints_are_exact() -> None:
 @pytest.mark.parametrize("script", EXECUTABLES, ids=lambda path: path.name)
 def test_executable_runs_the_same_function_as_its_console_script(script: Path) -> None:
     text = script.read_text(encoding="utf-8")
-    assert text.startswith("#!/usr/bin/env python3\n")
-    assert os.access(script, os.X_OK), "--symlink-install links the source file, which must be executable itself"
-    assert f"scripts/{script.name}" in CMAKE
-    modules = re.findall(r"^from (ros_pointata\.[\w.]+) import main$", text, re.MULTILINE)
+    assert text.startswith("#!/usr/bin/env python3\n"), "CMakeLists.txt puts the build's Python in place of this line"
+    assert os.access(script, os.X_OK)
+    installed = re.search(r"foreach\(script ([\w ]+)\)", CMAKE)
+    assert installed is not None
+    assert installed[1].split() == [path.name for path in EXECUTABLES]
+    modules = re.findall(r"^from ((?:ros_)?pointata\.[\w.]+) import main$", text, re.MULTILINE)
     assert len(modules) == 1
-    source = ROOT / (modules[0].replace(".", "/") + ".py")
+    package = "" if modules[0].startswith("ros_") else "pointata/src/"
+    source = ROOT / (package + modules[0].replace(".", "/") + ".py")
     statements = ast.parse(source.read_text(encoding="utf-8")).body
     assert "main" in {node.name for node in statements if isinstance(node, ast.FunctionDef)}
-    console = "pointata_" + script.name.removeprefix("pointata_")
-    assert toml("pyproject.toml")["project"]["scripts"][console] == f"{modules[0]}:main"
+    console = "pointata" if package else "pointata_" + script.name.removeprefix("pointata_")
+    assert CONSOLE_SCRIPTS[console] == f"{modules[0]}:main"
 
 
 def test_console_scripts_have_an_executable_each() -> None:
-    assert len(EXECUTABLES) == len(toml("pyproject.toml")["project"]["scripts"]) == 3
+    assert len(EXECUTABLES) == len(CONSOLE_SCRIPTS) == 4
+
+
+def test_one_address_everywhere() -> None:
+    clone = re.search(r"git clone (https://\S+)\.git", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert clone is not None
+    urls = {element.get("type"): element.text for element in PACKAGE_XML if element.tag == "url"}
+    assert urls == {"repository": clone[1], "bugtracker": f"{clone[1]}/issues"}
+    for path in ("pyproject.toml", "pointata/pyproject.toml"):
+        assert toml(path)["project"]["urls"] == {"Repository": clone[1], "Issues": f"{clone[1]}/issues"}
+
+
+def test_both_packages_say_whose_they_are_and_carry_the_licence() -> None:
+    project, offline = toml("pyproject.toml")["project"], toml("pointata/pyproject.toml")["project"]
+    for name in ("authors", "classifiers", "license-files", "readme"):
+        assert project[name] == offline[name]
+    assert project["authors"][0]["name"] == PACKAGE_XML.findtext("author") == PACKAGE_XML.findtext("maintainer")
+    assert (ROOT / "pointata" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+def test_the_wheel_holds_licence_authors_addresses_and_bundles(tmp_path: Path) -> None:
+    source = tmp_path / "pointata"
+    shutil.copytree(ROOT / "pointata", source, ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True, timeout=300)
+    (wheel,) = tmp_path.glob("pointata-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        (licence,) = (name for name in names if name.endswith("/LICENSE"))
+        said = message_from_bytes(archive.read(metadata))
+        assert archive.read(licence) == (ROOT / "LICENSE").read_bytes()
+    assert "ros_pointata maintainers" in said["Author-email"]
+    assert said["License-Expression"] == "Apache-2.0"
+    assert {line.split(",")[0] for line in said.get_all("Project-URL", [])} == {"Repository", "Issues"}
+    assert "Programming Language :: Python :: 3" in said.get_all("Classifier", [])
+    assert "# pointata" in said.get_payload()
+    bundles = {path.name for path in (ROOT / "pointata/src/pointata/bundles").glob("*.safetensors")}
+    assert len(bundles) >= 3
+    assert {Path(name).name for name in names if name.endswith(".safetensors")} == bundles
