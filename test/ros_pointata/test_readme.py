@@ -3,11 +3,17 @@
 import contextlib
 import io
 import re
+import sys
 from pathlib import Path
+
+import pytest
 
 from ros_pointata.parameters import render_markdown_table
 
+tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
+
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "pointata" / "README.md", *(ROOT / "docs").glob("*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -35,3 +41,25 @@ def test_every_topic_of_the_table_exists_in_the_node() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ros_pointata").glob("*.py"))
     for topic in re.findall(r"^\| `(~/[\w/]+)`", README, re.MULTILINE):
         assert f'"{topic}"' in source, topic
+
+
+def test_the_ros_lines_install_every_dependency_that_rosdep_does_not() -> None:
+    block = README.partition("<!-- test: ros_install -->")[2].partition("\n```\n")[0]
+    installed = set(re.findall(r'"(.+?)"', "".join(re.findall(r"^pip install .*$", block, re.MULTILINE))))
+    project = tomllib.loads((ROOT / "pointata" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = project["optional-dependencies"]
+    by_rosdep = ("numpy", "scipy", "pyyaml")  # exec_depend of package.xml
+    needed = {*project["dependencies"], *optional["recordings"]}
+    needed |= {name for name in optional["training"] if name.startswith(("open3d", "matplotlib"))}  # simulator, page
+    assert installed == {name for name in needed if not name.startswith(by_rosdep)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_commands_of_the_environment_are_on_the_path(page: Path) -> None:
+    """A page whose command lines start with a bare `pointata` says first how it gets onto the PATH."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"```(?:bash|sh)?\n(.*?)```", text, re.DOTALL)
+    bare = [line for block in blocks for line in block.splitlines() if re.match(r"pointata\w* ", line)]
+    said = re.search(r"^(source|\.) \.venv/bin/activate|source install/setup\.bash$", text, re.MULTILINE)
+    first = min((text.index(f"\n{line}") for line in bare), default=len(text))
+    assert not bare or (said is not None and said.start() < first), f"{page.name}: {bare[0]}"
