@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pointata.model.bundle import load_bundle
 from ros_pointata.parameters import render_markdown_table
 
 tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -63,3 +64,12 @@ def test_commands_of_the_environment_are_on_the_path(page: Path) -> None:
     said = re.search(r"^(source|\.) \.venv/bin/activate|source install/setup\.bash$", text, re.MULTILINE)
     first = min((text.index(f"\n{line}") for line in bare), default=len(text))
     assert not bare or (said is not None and said.start() < first), f"{page.name}: {bare[0]}"
+
+
+def test_the_models_table_states_the_licences_of_the_bundles() -> None:
+    section = README.partition("## Models")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", section, re.MULTILINE)
+    assert len(rows) == 3
+    for name, licences in rows:
+        _, metadata = load_bundle(name)
+        assert licences == f"{metadata.licence}, {metadata.data_licence}"
