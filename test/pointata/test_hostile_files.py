@@ -18,6 +18,7 @@ from pointata.data.npz_file import LARGEST_BYTES
 from pointata.data.npz_recording import NpzClipRecording, NpzFolderRecording
 from pointata.data.own_recordings import own_recordings
 from pointata.data.point_archives import read_point_archive
+from pointata.data.recording import open_recording
 
 
 def memory_of_refusal(action: object, match: str) -> int:
@@ -164,3 +165,9 @@ def test_objects_in_a_frame_are_never_unpickled(tmp_path: Path) -> None:
     np.savez(folder / "0000.npz", **arrays(0, points=np.array([{1: 2}, None], dtype=object)))
     with pytest.raises(DataError, match=r"array points cannot be read .*pickle of Python objects"):
         NpzFolderRecording(folder)[0]
+
+
+def test_a_bag_with_megabytes_of_metadata_is_refused_at_once(tmp_path: Path) -> None:
+    """The parser of the bag's reader took minutes for four of them."""
+    (tmp_path / "metadata.yaml").write_text("a: b\n" * 800_000)
+    assert memory_of_refusal(lambda: open_recording(tmp_path), "4000000 bytes, at most 1000000 are read") < 1e7

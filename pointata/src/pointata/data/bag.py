@@ -26,6 +26,9 @@ TRANSFORMS = "tf2_msgs/msg/TFMessage"
 #: Clouds that the rate is measured over; enough for bursts, few enough to be read at once.
 RATE_CLOUDS = 41
 
+#: A recorder writes kilobytes; the reader's parser takes half a minute for each megabyte.
+_LARGEST_METADATA = 1_000_000
+
 _log = logging.getLogger(__name__)
 
 
@@ -74,6 +77,7 @@ class BagRecording(Recording):
             use_odometry: False for identity poses.
         """
         self.path = Path(path)
+        _require_small_metadata(self.path / "metadata.yaml")
         self.name = self.path.resolve().name.removesuffix(self.path.suffix)
         self.left_out = 0
         self._told_of_missing_pose = False
@@ -235,3 +239,10 @@ class BagRecording(Recording):
                 "%s: %s; it and others like it go without a pose (identity). use_odometry=false (replay: --option "
                 "use_odometry=false) plays the whole bag without odometry", self.path, reason,
             )  # fmt: skip
+
+
+def _require_small_metadata(file: Path) -> None:
+    size = file.stat().st_size if file.is_file() else 0
+    if size > _LARGEST_METADATA:
+        problem = f"{file} has {size} bytes, at most {_LARGEST_METADATA} are read"
+        raise DataError(f"{problem}: write it anew (ros2 bag reindex)")
