@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pointata.picking import FramePicker
+from pointata.picking import HISTORY, FramePicker
 
 
 def _picked(picker: FramePicker, stamps_s: "list[float] | np.ndarray") -> list[int]:
@@ -32,13 +32,26 @@ def bursts(first_gap_s: float, *gaps_s: float, clouds: int = 601) -> np.ndarray:
         (bursts(0.0014, 0.058), 201),
         (bursts(0.058, 0.0014), 201),
         (bursts(0.001, 0.001, 0.098), 201),
+        (bursts(0.0583, 0.0002, 0.0), 121),  # 51 Hz, strides of 5
         (bursts(0.0, 1 / 15), 201),  # two clouds under each stamp
         (np.arange(601) / 30 + np.random.default_rng(0).uniform(-0.015, 0.015, 601), 201),
         (np.arange(601) / 15, 601),  # between two strides: no flutter
         (np.arange(601) / 100, 61),
         (np.arange(601) / 5, 601),
     ],
-    ids=["even", "pairs", "pairs of 33.7 Hz", "pairs, late", "triples", "equal", "jitter", "15 Hz", "100 Hz", "5 Hz"],
+    ids=[
+        "even",
+        "pairs",
+        "pairs of 33.7 Hz",
+        "pairs, late",
+        "triples",
+        "51 Hz",
+        "equal",
+        "jitter",
+        "15 Hz",
+        "100 Hz",
+        "5 Hz",
+    ],
 )
 def test_as_many_are_taken_as_the_rate_says(stamps_s: np.ndarray, taken: int) -> None:
     picker = FramePicker(0, 0.1)
@@ -46,6 +59,18 @@ def test_as_many_are_taken_as_the_rate_says(stamps_s: np.ndarray, taken: int) ->
     assert abs(len(picked) - taken) <= 1
     steady = np.diff(picked)[5:]
     assert set(steady) == {picker.stride}, "blocks of as many clouds, whatever their stamps"
+
+
+@pytest.mark.parametrize(
+    ("gaps_s", "stride"),
+    [((0.0479, 0.163, 0.0348, 0.0245, 0.0263), 2), ((0.0, 0.0, 0.0448), 7), ((0.001, 0.009, 0.0, 0.29, 0.0), 2)],
+)
+def test_a_gap_longer_than_the_stride_is_no_loss(gaps_s: tuple[float, ...], stride: int) -> None:
+    """Bursts settle within the history, and then every n-th cloud is taken."""
+    picker = FramePicker(0, 0.1)
+    picked = _picked(picker, bursts(*gaps_s))
+    late = [number for number in picked if number >= HISTORY]
+    assert set(np.diff(late)) == {stride}
 
 
 @pytest.mark.parametrize("stamps_s", [bursts(0.0014, 1 / 15 - 0.0014), bursts(0.001, 0.001, 0.098)])

@@ -2,6 +2,8 @@
 
 from collections import deque
 
+import numpy as np
+
 from pointata.rates import gaps_s
 
 #: A frame period farther off than this fraction is worth a warning.
@@ -9,7 +11,9 @@ TOLERANCE = 0.25
 #: Gaps that make the measured period worth a warning.
 SETTLED = 5
 #: Stamps that the sensor's period is measured over.
-HISTORY = 65
+HISTORY = 129
+#: Gaps between bursts are longer than this share of all, in percent; lost clouds make fewer.
+LONG_PERCENT = 90
 #: How far the wanted stride may lie from the one in force: beyond a half, or one between two numbers would flutter.
 HELD = 0.55
 
@@ -32,6 +36,7 @@ class FramePicker:
         self._picked_ns = 0
         self._since = 0
         self._period_s: float | None = None
+        self._long_gap_s = 0.0
         self._gaps = 0
         self._stride = max(stride, 1)
 
@@ -62,28 +67,32 @@ class FramePicker:
     def pick(self, stamp_ns: int) -> bool:
         """Whether the model takes the cloud with this stamp; to be asked once for every cloud."""
         fresh = not self._stamps_ns or stamp_ns < self._stamps_ns[-1]
+        overdue = not self._fixed and self._overdue(stamp_ns)
         self._stamps_ns.append(stamp_ns)
         self._measure()
         self._since += 1
-        taken = fresh or self._since >= self._stride or (not self._fixed and self._overdue(stamp_ns))
+        taken = fresh or overdue or self._since >= self._stride
         if taken:
             self._picked_ns, self._since = stamp_ns, 0
         return taken
 
     def _measure(self) -> None:
-        """Time over clouds. The newest burst counts as if the longest gap followed it: a burst that is cut off says
-        nothing, and a period that is rather too long leaves out too little.
+        """Time over clouds. The newest burst counts as if a long gap followed it: a burst that is cut off says nothing,
+        and a period that is rather too long leaves out too little.
         """
         gaps = gaps_s(self._stamps_ns)
         self._gaps = len(gaps)
         if not gaps.any():
             return
-        self._period_s = float(gaps.sum() + gaps.max()) / (len(gaps) + 1)
+        self._long_gap_s = float(np.percentile(gaps, LONG_PERCENT, method="higher"))
+        self._period_s = (float(gaps.sum()) + self._long_gap_s) / (len(gaps) + 1)
         wanted = self._wanted_s / self._period_s
         if not self._fixed and self._wanted_s > 0 and abs(wanted - self._stride) > HELD:
             self._stride = max(round(wanted), 1)
 
     def _overdue(self, stamp_ns: int) -> bool:
-        """Whether the time since the last cloud taken holds `stride` periods, and half of one for the bursts."""
+        """Whether more time has passed than `stride` clouds take, late as bursts may make them, and half a period."""
         period = self._period_s
-        return period is not None and (stamp_ns - self._picked_ns) / 1e9 >= (self._stride + 0.5) * period
+        if period is None:
+            return False
+        return (stamp_ns - self._picked_ns) / 1e9 >= (self._stride - 0.5) * period + self._long_gap_s
