@@ -1,6 +1,6 @@
 """`Parameters` as ROS parameters, with descriptors and ranges; a bad start value does not take the node down."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,13 +49,13 @@ def declare(node: Node) -> Declaration:
     return result
 
 
-def read(node: Node) -> Parameters:
-    """The declared parameters' current values.
+def read(node: Node, instead: Mapping[str, Any] = {}) -> Parameters:
+    """The declared parameters' current values, but for those given `instead`.
 
     Raises:
         ConfigError: values that contradict each other.
     """
-    return from_values({spec.name: node.get_parameter(spec.name).value for spec in SPECS})
+    return from_values({spec.name: node.get_parameter(spec.name).value for spec in SPECS} | dict(instead))
 
 
 def refusals(values: dict[str, Any]) -> Iterator[str]:

@@ -45,6 +45,6 @@ def status(health: Health, name: str) -> DiagnosticStatus:
     elif warnings:
         level, summary = DiagnosticStatus.WARN, "; ".join(warnings)
     else:
-        level, summary = DiagnosticStatus.OK, "no complaints"
+        level, summary = DiagnosticStatus.OK, health.summary()
     values = [KeyValue(key=key, value=value) for key, value in health.values().items()]
     return DiagnosticStatus(level=level, name=name, message=summary, hardware_id="pointata", values=values)

@@ -28,6 +28,7 @@ class Health:
         self._warnings: dict[str, str] = {}
         self._latencies_ms: deque[float] = deque(maxlen=200)
         self._error = ""
+        self._caution = ""
 
     def count(self, counter: str, by: int = 1) -> None:
         """Add to a counter."""
@@ -56,6 +57,16 @@ class Health:
         """Set the error that keeps the node from working; empty takes it back."""
         with self._lock:
             self._error = sentence
+
+    def caution(self, sentence: str) -> None:
+        """Set what holds of the answers though nothing is wrong with the node; empty takes it back."""
+        with self._lock:
+            self._caution = sentence
+
+    def summary(self) -> str:
+        """What to say where there is neither error nor warning."""
+        with self._lock:
+            return f"no complaints; {self._caution}" if self._caution else "no complaints"
 
     def answered(self, latency_ms: float) -> None:
         """Count an inferred cloud and its latency from receipt to publication."""

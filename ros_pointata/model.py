@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from pointata import ClassInfo, Frame, Prediction
 from pointata.cores import core_count
+from pointata.stream import PredictorOptions
 from ros_pointata.parameters import Parameters
 
 
@@ -31,6 +32,11 @@ class ModelMetadata(Protocol):
     @property
     def merge(self) -> int:
         """Clouds that were joined into each frame of the training data."""
+        ...
+
+    @property
+    def simulated(self) -> bool:
+        """Whether all training data were simulated."""
         ...
 
     @property
@@ -77,6 +83,10 @@ class Model(Protocol):
         """Empty the window."""
         ...
 
+    def set_options(self, options: PredictorOptions) -> None:
+        """Take other settings from the next frame on; the window stays."""
+        ...
+
 
 #: Makes a model from the parameters; called on the worker thread.
 ModelLoader = Callable[[Parameters], Model]
@@ -89,10 +99,7 @@ def load_predictor(parameters: Parameters) -> Model:
         BundleError: weights that are missing, damaged, or do not fit.
         ConfigError: options that the predictor refuses.
     """
-    from pointata.predictor import (  # torch takes seconds to import: not before configure
-        Predictor,
-        PredictorOptions,
-    )
+    from pointata.predictor import Predictor  # torch takes seconds to import: not before configure
 
     _leave_modules_to_themselves()
     return Predictor.load(
@@ -101,14 +108,20 @@ def load_predictor(parameters: Parameters) -> Model:
         device=parameters.device,
         threads=thread_count(parameters.torch_threads),
         precision=parameters.precision,  # type: ignore[arg-type]  # its choices are those of the engine
-        options=PredictorOptions(
-            min_frames=parameters.window.min_frames,
-            max_gap_s=parameters.window.max_gap_s,
-            min_range_m=parameters.crop.min_range_m,
-            max_range_m=parameters.crop.max_range_m,
-            unknown_score=parameters.action.unknown_score,
-            hysteresis_frames=parameters.action.hysteresis_frames,
-        ),
+        options=options_of(parameters),
+    )
+
+
+def options_of(parameters: Parameters) -> PredictorOptions:
+    """What the parameters say of window, crop and actions."""
+    return PredictorOptions(
+        min_frames=parameters.window.min_frames,
+        max_gap_s=parameters.window.max_gap_s,
+        min_range_m=parameters.crop.min_range_m,
+        max_range_m=parameters.crop.max_range_m,
+        drop_zeros=parameters.crop.drop_zeros,
+        unknown_score=parameters.action.unknown_score,
+        hysteresis_frames=parameters.action.hysteresis_frames,
     )
 
 

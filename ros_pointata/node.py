@@ -24,6 +24,7 @@ from ros_pointata.declaration import declare, read, refusals
 from ros_pointata.diagnostics import DiagnosticsPublisher
 from ros_pointata.health import PARAMETERS, Health
 from ros_pointata.model import ModelLoader, load_predictor
+from ros_pointata.parameters import LIVE
 from ros_pointata.qos import INPUT_QOS, input_events, stream_profile
 from ros_pointata.runtime import Runtime
 
@@ -50,6 +51,7 @@ class PointataNode(LifecycleNode):
         self._subscription: Subscription | None = None
         self._refused = self._declare_parameters()
         self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_post_set_parameters_callback(self._after_set_parameters)
         self._diagnostics = DiagnosticsPublisher(self, self.health, self.get_parameter("diagnostics.period_s").value)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
@@ -155,12 +157,28 @@ class PointataNode(LifecycleNode):
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         values = {parameter.name: parameter.value for parameter in parameters}
         problems = list(refusals(values))
-        if self._runtime is not None and set(values) - {"use_sim_time"}:
-            problems.append("parameters are read at configure: deactivate and clean up the node first")
+        problems += self._contradictions(values)
+        fixed = sorted(set(values) - {"use_sim_time", *LIVE})
+        if self._runtime is not None and fixed:
+            problems.append(f"{', '.join(fixed)}: read at configure; deactivate and clean up the node first")
         if not problems:
             for name in values:
                 self._refused.pop(name, None)
         return SetParametersResult(successful=not problems, reason="; ".join(problems))
+
+    def _contradictions(self, values: dict[str, Any]) -> list[str]:
+        """What is wrong with live values beside those that stay; at configure all of them are looked at."""
+        if self._runtime is None or not set(values) & set(LIVE):
+            return []
+        try:
+            read(self, {name: value for name, value in values.items() if name in LIVE})
+        except ConfigError as error:
+            return [str(error)]
+        return []
+
+    def _after_set_parameters(self, parameters: list[Parameter]) -> None:
+        if self._runtime is not None and {parameter.name for parameter in parameters} & set(LIVE):
+            self._runtime.take_over(read(self))
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = self._runtime is not None, NOT_CONFIGURED

@@ -16,15 +16,17 @@ from pointata.merging import MOST
 
 
 def _parameter(default: Any, text: str, *, low: float | None = None, high: float | None = None,
-               choices: tuple[str, ...] = ()) -> Any:  # fmt: skip
-    return field(default=default, metadata={"text": text, "low": low, "high": high, "choices": choices})
+               choices: tuple[str, ...] = (), live: bool = False) -> Any:  # fmt: skip
+    return field(default=default, metadata={"text": text, "low": low, "high": high, "choices": choices, "live": live})
 
 
 @dataclass(frozen=True)
 class Window:
     """The sliding point video."""
 
-    min_frames: int = _parameter(4, "Clouds in the window before an action may be reported.", low=1, high=1000)
+    min_frames: int = _parameter(
+        4, "Clouds in the window before an action may be reported.", low=1, high=1000, live=True
+    )
     max_gap_s: float = _parameter(
         1.0, "A longer time without clouds (s, by their stamps) empties the window.", low=0.01, high=60.0
     )
@@ -47,9 +49,14 @@ class Window:
 class Crop:
     """Which points the network sees; the rest is published unlabelled."""
 
-    min_range_m: float = _parameter(0.0, "Points nearer to the sensor than this (m) are left out.", low=0.0, high=1e3)
+    min_range_m: float = _parameter(
+        0.0, "Points nearer to the sensor than this (m) are left out.", low=0.0, high=1e3, live=True
+    )
     max_range_m: float = _parameter(
-        0.0, "Points farther from the sensor than this (m) are left out; 0 = no limit.", low=0.0, high=1e4
+        0.0, "Points farther from the sensor than this (m) are left out; 0 = no limit.", low=0.0, high=1e4, live=True
+    )
+    drop_zeros: bool = _parameter(
+        True, "Points at exactly (0, 0, 0) are left out: what drivers write where no echo came back.", live=True
     )
 
     def __post_init__(self) -> None:
@@ -65,11 +72,12 @@ class Action:
     """How action scores become a reported label."""
 
     unknown_score: float = _parameter(
-        0.0, "An action below this probability is reported as unknown.", low=0.0, high=1.0
+        0.0, "An action below this probability is reported as unknown.", low=0.0, high=1.0, live=True
     )
     hysteresis_frames: int = _parameter(
-        2, "A new action is reported once it has led for this many clouds in a row; 1 = at once.", low=1, high=100
-    )
+        2, "A new action is reported once it has led for this many clouds in a row; 1 = at once.", low=1, high=100,
+        live=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,9 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Spec:
-    """One parameter as it is declared: dotted name, default, description, and what values it takes."""
+    """One parameter as it is declared: dotted name, default, description, what it takes, and whether it is `live`: also
+    taken over by a node that is configured already.
+    """
 
     name: str
     default: Any
@@ -158,6 +168,7 @@ class Spec:
     low: float | None
     high: float | None
     choices: tuple[str, ...]
+    live: bool
 
     @property
     def allowed(self) -> str:
@@ -216,6 +227,8 @@ def _specs_of(group: Any, prefix: str = "") -> list[Spec]:
 
 #: Every parameter, in the order of the dataclass.
 SPECS: tuple[Spec, ...] = tuple(_specs_of(Parameters()))
+#: Parameters that can be changed while the node is configured or active.
+LIVE = tuple(spec.name for spec in SPECS if spec.live)
 
 
 def from_values(values: Mapping[str, Any]) -> Parameters:

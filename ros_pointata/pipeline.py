@@ -228,6 +228,7 @@ class Pipeline:
 
     def _note(self, prediction: Prediction, latency_ms: float) -> None:
         self._health.note("window fill", f"{prediction.frame_count}/{self._model.metadata.window_frames}")
+        self._health.note("points without a return in the last cloud", str(prediction.no_return))
         self._health.warn("failure", "")
         if prediction.reset_reason is not None:
             self._count_reset(prediction.reset_reason)

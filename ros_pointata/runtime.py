@@ -10,7 +10,7 @@ from pointata.errors import ConfigError
 from pointata.merging import RecentClouds
 from pointata.picking import FramePicker
 from ros_pointata.health import PARAMETERS, Health
-from ros_pointata.model import Model, ModelLoader, overlaps
+from ros_pointata.model import Model, ModelLoader, options_of, overlaps
 from ros_pointata.motion_sources import motion_source
 from ros_pointata.parameters import Parameters
 from ros_pointata.pipeline import Job, Pipeline, PreparedJob
@@ -58,7 +58,7 @@ class Runtime:
                 name="pointata_sampler",
             )
             stack.callback(self._stop_workers)
-            model = self._load(load_model)
+            model = self._model = self._load(load_model)
             motion = motion_source(node, parameters.motion)
             stack.callback(motion.close)
             merge = parameters.window.merge or model.metadata.merge
@@ -79,6 +79,7 @@ class Runtime:
             stack.callback(self._stop_workers)  # again: on the way back the threads come first
             self._stack = stack.pop_all()
         health.note("model", self.model_name)
+        health.caution(f"{self.model_name} was trained on simulated data only" if model.metadata.simulated else "")
         health.note("device", str(model.device))
         health.note("precision", model.precision)
         health.note("ego motion", parameters.motion.source)
@@ -98,6 +99,12 @@ class Runtime:
         self._pipeline.forget()
         self._worker.call(lambda: self._pipeline.reset(reason))
 
+    def take_over(self, parameters: Parameters) -> None:
+        """Go on with other values of the parameters that are `live`, from the next cloud on; the window stays."""
+        self.parameters = parameters
+        options = options_of(parameters)
+        self._worker.call(lambda: self._model.set_options(options))
+
     def drain(self) -> None:
         """Drop the waiting clouds and wait for those at hand, at most PATIENCE_S for each thread."""
         if not all([worker.drain(self._patience_s) for worker in (self._sampler, self._worker)]):
@@ -113,7 +120,7 @@ class Runtime:
         self._health.clear_warnings(keep=(PARAMETERS,))
         if stop_all((self._sampler, self._worker), 0.0):
             # workers and runtime know each other; the collector does not look at what `load_predictor` froze
-            del self._pipeline, self._worker, self._sampler
+            del self._model, self._pipeline, self._worker, self._sampler
 
     def _load(self, load_model: ModelLoader) -> Model:
         """The model; the threads of torch are bound to the one that loads it. Gives up when the process is to end."""

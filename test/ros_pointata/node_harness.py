@@ -23,6 +23,7 @@ from std_msgs.msg import Header
 
 from pointata import ActionResult, ActionSegment, ClassInfo, Frame, Prediction, SemanticResult
 from pointata.classes import class_list
+from pointata.stream import PredictorOptions
 from ros_pointata.cloud import build_cloud, ns_to_stamp
 from ros_pointata.executable import spin
 from ros_pointata.node import PointataNode
@@ -45,6 +46,7 @@ class StandInMetadata:
     frame_period_s: float = 0.1
     merge: int = 1
     window_frames: int = 4
+    simulated: bool = False
     feature_names: tuple[str, ...] = ()
 
 
@@ -87,6 +89,9 @@ class StandInModel:
         self.threads.add(threading.get_ident())
         self.resets += 1
         self._window = []
+
+    def set_options(self, options: PredictorOptions) -> None:
+        self.options = options
 
 
 def action_of(stamp_ns: int) -> int:

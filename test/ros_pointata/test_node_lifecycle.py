@@ -20,9 +20,10 @@ from rcl_interfaces.srv import DescribeParameters, SetParameters
 from std_srvs.srv import SetBool, Trigger
 
 from pointata import BundleError
-from ros_pointata.cloud import ns_to_stamp
+from ros_pointata.cloud import decode_field, ns_to_stamp
+from ros_pointata.model import load_predictor
 from ros_pointata.parameters import SPECS, Parameters
-from ros_pointata.publishers import ACTION
+from ros_pointata.publishers import ACTION, SEGMENTATION
 
 STEP = SECOND // 10
 
@@ -318,3 +319,42 @@ def test_the_dds_profile_is_set_unless_the_user_chose_one(monkeypatch: pytest.Mo
     monkeypatch.setenv(VARIABLES[1], "")
     use_large_cloud_profile()
     assert [os.environ[name] for name in VARIABLES] == ["/mine.xml", ""]
+
+
+def test_live_parameters_reach_the_real_model_without_emptying_its_window() -> None:
+    number = {"type": ParameterType.PARAMETER_DOUBLE}
+    with Harness(load_predictor, model="sim_room", action__unknown_score=0.0, window__min_frames=1) as harness:
+        harness.start()
+        harness.listen_to_outputs()
+        points = np.random.default_rng(0).uniform((1, -3, -3), (7, 3, 3), (3000, 3)).astype(np.float32)
+        for stamp in range(2):
+            harness.publish(cloud(SECOND + stamp * STEP, points), answered=stamp + 1)
+        assert _set(harness, "action.unknown_score", double_value=1.0, **number).successful
+        assert _set(harness, "crop.max_range_m", double_value=3.0, **number).successful
+        harness.publish(cloud(SECOND + 2 * STEP, points), answered=3)
+        harness.wait_until(lambda: all(len(harness.received[topic]) == 3 for topic in (ACTION, SEGMENTATION)))
+        messages = harness.received[ACTION]
+        assert [message.frame_count for message in messages] == [1, 2, 3]
+        assert [message.unknown for message in messages] == [False, False, True]
+        far = np.linalg.norm(points, axis=1) > 3.0
+        before, after = (decode_field(harness.received[SEGMENTATION][index], "label") for index in (1, 2))
+        assert np.array_equal(after == 255, far)
+        assert not (before == 255).all()
+        refused = _set(harness, "crop.min_range_m", double_value=5.0, **number)
+        assert not refused.successful
+        assert "no point would be left" in refused.reason
+        assert not _set(harness, "window.max_gap_s", double_value=2.0, **number).successful
+        assert "simulated data only" in harness.diagnosis("no complaints").message
+
+
+def test_points_without_a_return_are_told_and_can_be_kept() -> None:
+    with Harness(load_predictor, model="sim_room") as harness:
+        harness.start()
+        points = np.random.default_rng(0).uniform(1, 3, (2000, 3)).astype(np.float32)
+        points[:700] = 0
+        told = "points without a return in the last cloud"
+        harness.publish(cloud(SECOND, points), answered=1)
+        assert harness.node.health.values()[told] == "700"
+        assert _set(harness, "crop.drop_zeros", type=ParameterType.PARAMETER_BOOL, bool_value=False).successful
+        harness.publish(cloud(SECOND + STEP, points), answered=2)
+        assert harness.node.health.values()[told] == "0"

@@ -91,3 +91,14 @@ def test_unknown_names_and_contradictions_are_refused() -> None:
         from_values({"window.min_frame": 3})
     with pytest.raises(ConfigError, match="no point would be left"):
         from_values({"crop.min_range_m": 5.0, "crop.max_range_m": 4.0})
+
+
+def test_the_readme_names_the_parameters_that_can_be_changed_while_active() -> None:
+    from ros_pointata.parameters import LIVE
+
+    assert {name.split(".")[0] for name in LIVE} == {"action", "crop", "window"}
+    groups = [spec.name for spec in SPECS if spec.name.startswith(("action.", "crop.")) or spec.name in LIVE]
+    assert groups == list(LIVE)
+    assert [name for name in LIVE if name.startswith("window.")] == ["window.min_frames"]
+    readme = " ".join((Path(__file__).resolve().parents[2] / "README.md").read_text().split())
+    assert "`action.*`, `crop.*` and `window.min_frames` can be changed while the node is active" in readme

@@ -47,6 +47,9 @@ class Model:
     def reset(self) -> None:
         self.resets += 1
 
+    def set_options(self, options: object) -> None:
+        raise AssertionError("nobody changes a parameter here")
+
 
 class Rig:
     """A pipeline between two workers, without ROS."""

@@ -29,6 +29,10 @@ class Hysteresis:
         self._challenger: int | None = None
         self._leads = 0
 
+    def adjust(self, frames: int, unknown_score: float) -> None:
+        """Take other settings; what is reported, and what challenges it, stays."""
+        self._frames, self._unknown_score = frames, unknown_score
+
     def update(self, scores: NDArray[np.float32]) -> tuple[int, bool]:
         """Take the (C,) probabilities of a frame; returns the reported class and whether it is confident enough."""
         leader = int(scores.argmax())

@@ -17,7 +17,7 @@ from pointata.model.bundle import BundleMetadata, load_bundle
 from pointata.model.pointata import PointATA
 from pointata.prediction import Prediction
 from pointata.restoration import restore
-from pointata.sampling import SampledFrame, sample_frame
+from pointata.sampling import SampledFrame, SamplingConfig, sample_frame
 from pointata.stream import PredictorOptions, Stream
 
 __all__ = ["Predictor", "PredictorOptions", "PreparedFrame"]
@@ -78,12 +78,7 @@ class Predictor:
         self._search_threads = min((threads or torch.get_num_threads()) + 1, core_count())
         self._engine = Engine(model, choose_device(device), streams, precision)
         self._streams = [Stream(metadata.window_frames, self.options) for _ in range(streams)]
-        limits = metadata.sampling
-        self._sampling = replace(
-            limits,
-            min_range_m=max(limits.min_range_m, self.options.min_range_m),
-            max_range_m=min((m for m in (limits.max_range_m, self.options.max_range_m) if m > 0), default=0.0),
-        )
+        self._sampling = _limited(metadata.sampling, self.options)
 
     @classmethod
     def load(
@@ -130,6 +125,13 @@ class Predictor:
     def state_kib(self) -> float:
         """What the past of one stream takes, KiB; fixed."""
         return self._engine.state_kib
+
+    def set_options(self, options: PredictorOptions) -> None:
+        """Take other settings, for frames that are prepared and answered from now on; no window is emptied."""
+        self.options = options
+        self._sampling = _limited(self.metadata.sampling, options)
+        for stream in self._streams:
+            stream.set_options(options)
 
     def warm_up(self) -> None:
         """Run made-up frames, so that the first real one does not pay for lazy initialisation; then reset."""
@@ -263,6 +265,15 @@ class Predictor:
         voters = [scores[task] for task in action_voters(self.metadata.heads)]
         mean: NDArray[np.float32] = np.mean(voters, axis=0, dtype=np.float32)
         return mean
+
+
+def _limited(sampling: SamplingConfig, options: PredictorOptions) -> SamplingConfig:
+    """The bundle's limits of range and the deployment's: the stricter one holds."""
+    return replace(
+        sampling,
+        min_range_m=max(sampling.min_range_m, options.min_range_m),
+        max_range_m=min((m for m in (sampling.max_range_m, options.max_range_m) if m > 0), default=0.0),
+    )
 
 
 def _ms_since(start: float) -> float:

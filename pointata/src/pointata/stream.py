@@ -51,6 +51,11 @@ class Stream:
         self._window_frames = window_frames
         self.reset()
 
+    def set_options(self, options: PredictorOptions) -> None:
+        """Take other settings from the next frame on; the window stays."""
+        self._options = options
+        self._action.adjust(options.hysteresis_frames, options.unknown_score)
+
     def reset(self) -> None:
         """Forget the stream; the next frame starts a new window."""
         self._stamps: deque[int] = deque(maxlen=self._window_frames)
