@@ -1,6 +1,9 @@
 """`Health` as diagnostic_msgs/DiagnosticArray on /diagnostics."""
 
+from collections.abc import Callable
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 
@@ -10,17 +13,22 @@ from ros_pointata.health import Health
 class DiagnosticsPublisher:
     """Publishes the state of the node at a fixed period, in every lifecycle state.
 
+    The period is of the steady clock: with use_sim_time and a clock that stands still there is most to be told. The
+    stamp is of the node's clock, as those of the clouds.
+
     Args:
         node: whose clock, name and executor are used.
         health: what is published.
         period_s: time between two messages, seconds.
+        look: called before each message; sets the warnings that nobody else would.
     """
 
-    def __init__(self, node: LifecycleNode, health: Health, period_s: float) -> None:
+    def __init__(self, node: LifecycleNode, health: Health, period_s: float, look: Callable[[], None]) -> None:
+        self._look = look
         self._node = node
         self._health = health
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
-        self._timer = node.create_timer(period_s, self.publish)
+        self._timer = node.create_timer(period_s, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def set_period(self, period_s: float) -> None:
         """Change the time between two messages, seconds."""
@@ -28,7 +36,8 @@ class DiagnosticsPublisher:
         self._timer.reset()
 
     def publish(self) -> None:
-        """Publish now, where somebody listens."""
+        """Look, and publish where somebody listens."""
+        self._look()
         if self._publisher.get_subscription_count() == 0:
             return
         message = DiagnosticArray()

@@ -6,9 +6,13 @@ from collections.abc import Collection
 
 import numpy as np
 
+from pointata.text import cut
+
 #: received = inferred + dropped + skipped + rejected + failed + ignored + those under way (at most 4).
 FRAME_COUNTERS = ("received", "inferred", "dropped", "skipped", "rejected", "failed", "ignored")
 OTHER_COUNTERS = ("resets", "messages lost", "incompatible qos")
+#: Characters of one sentence at most; what clouds and files call themselves may be of any length.
+LONGEST = 1000
 #: Topic of the warning about the start parameters, which stands as long as the node.
 PARAMETERS = "parameters"
 
@@ -38,15 +42,17 @@ class Health:
     def note(self, fact: str, value: str) -> None:
         """State a fact; it stands until it is stated anew."""
         with self._lock:
-            self._facts[fact] = value
+            self._facts[fact] = cut(value, LONGEST)
 
-    def warn(self, topic: str, sentence: str) -> None:
-        """Set the standing warning on a topic; an empty sentence takes it back."""
+    def warn(self, topic: str, sentence: str) -> bool:
+        """Set the standing warning on a topic; an empty sentence takes it back. True where there was none before."""
         with self._lock:
-            if sentence:
-                self._warnings[topic] = sentence
-            else:
+            if not sentence:
                 self._warnings.pop(topic, None)
+                return False
+            new = topic not in self._warnings
+            self._warnings[topic] = cut(sentence, LONGEST)
+            return new
 
     def clear_warnings(self, keep: Collection[str] = ()) -> None:
         """Take back every standing warning, but for the topics to keep."""
@@ -56,7 +62,7 @@ class Health:
     def fail(self, sentence: str) -> None:
         """Set the error that keeps the node from working; empty takes it back."""
         with self._lock:
-            self._error = sentence
+            self._error = cut(sentence, LONGEST)
 
     def caution(self, sentence: str) -> None:
         """Set what holds of the answers though nothing is wrong with the node; empty takes it back."""

@@ -11,6 +11,7 @@ from rclpy.time import Time
 
 from pointata.errors import ConfigError, DataError
 from pointata.geometry.pose import Pose
+from pointata.text import cut
 from ros_pointata.cloud import stamp_to_ns
 from ros_pointata.ego_motion import PoseBuffer, PoseEstimate, mounting_matrix
 from ros_pointata.parameters import Motion
@@ -73,8 +74,8 @@ class OdometryMotion:
         warning = estimate.warning
         if not warning and not self._mounted and self._child_frame not in ("", frame_id):
             warning = (
-                f"odometry is of '{self._child_frame}', the cloud of '{frame_id}', and motion.mounting is zero: "
-                "both are taken for one and the same"
+                f"odometry is of '{cut(self._child_frame)}', the cloud of '{cut(frame_id)}', "
+                "and motion.mounting is zero: both are taken for one and the same"
             )
         return PoseEstimate(estimate.T_world_sensor @ self._T_child_sensor, warning=warning)
 

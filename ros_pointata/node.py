@@ -2,7 +2,7 @@
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -19,14 +19,16 @@ from pointata import PointataError
 from pointata.errors import ConfigError
 from pointata.memory import keep_freed_memory
 from ros_pointata import executable
+from ros_pointata.continuity import Losses
 from ros_pointata.dds_profile import use_large_cloud_profile
 from ros_pointata.declaration import declare, read, refusals
 from ros_pointata.diagnostics import DiagnosticsPublisher
 from ros_pointata.health import PARAMETERS, Health
 from ros_pointata.model import ModelLoader, load_predictor
 from ros_pointata.parameters import LIVE
-from ros_pointata.qos import INPUT_QOS, input_events, stream_profile
+from ros_pointata.qos import input_events, stream_profile
 from ros_pointata.runtime import Runtime
+from ros_pointata.watch import Watch
 
 INPUT = "~/input/pointcloud"
 NOT_CONFIGURED = "no model is loaded: configure the node first"
@@ -46,13 +48,17 @@ class PointataNode(LifecycleNode):
         self.health = Health()
         self.ending: Future[None] = Future()
         self._wake = self.create_guard_condition(lambda: None)
+        self._losses = Losses()
         self._load_model = load_model
         self._runtime: Runtime | None = None
         self._subscription: Subscription | None = None
+        self._watch: Watch | None = None
         self._refused = self._declare_parameters()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
-        self._diagnostics = DiagnosticsPublisher(self, self.health, self.get_parameter("diagnostics.period_s").value)
+        self._diagnostics = DiagnosticsPublisher(
+            self, self.health, self.get_parameter("diagnostics.period_s").value, self._look
+        )
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.health.fail("not configured")
@@ -76,8 +82,10 @@ class PointataNode(LifecycleNode):
         runtime = self._runtime
         assert runtime is not None  # the state machine lets no unconfigured node in here
         result = super().on_activate(state)
-        qos, events = stream_profile(runtime.parameters.input), input_events(self.health)
-        self._subscription = self.create_subscription(PointCloud2, INPUT, runtime.accept, qos, event_callbacks=events)
+        self._losses.forget()
+        qos, events = stream_profile(runtime.parameters.input), input_events(self.health, self._losses)
+        self._subscription = self.create_subscription(PointCloud2, INPUT, self._on_cloud, qos, event_callbacks=events)
+        self._watch = Watch(self, self._subscription, runtime.publishers, self.health)
         self.health.fail("")
         return result
 
@@ -136,7 +144,20 @@ class PointataNode(LifecycleNode):
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = None
-            self.health.warn(INPUT_QOS, "")
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+    def _on_cloud(self, msg: PointCloud2, info: Mapping[str, Any]) -> None:
+        assert self._runtime is not None  # the input is open from activate to deactivate
+        assert self._subscription is not None
+        publishers = self._subscription.get_publisher_count()
+        self.health.count("messages lost", self._losses.before(info["publication_sequence_number"], publishers))
+        self._runtime.accept(msg)
+
+    def _look(self) -> None:
+        if self._watch is not None:
+            self._watch.look()
 
     def _report_failure(self, error: Exception) -> None:
         expected = isinstance(error, PointataError)

@@ -12,9 +12,11 @@ from typing import Any, Protocol
 from pointata import DataError, Frame, Prediction
 from pointata.merging import RecentClouds, merge_frames
 from pointata.picking import FramePicker
+from pointata.text import cut
 from ros_pointata.cloud import DecodedCloud, decode_cloud, layout_key, stamp_to_ns
+from ros_pointata.continuity import Continuity, Repetition
 from ros_pointata.ego_motion import PoseEstimate
-from ros_pointata.health import Health
+from ros_pointata.health import LONGEST, Health
 from ros_pointata.model import Model
 from ros_pointata.motion_sources import MotionSource
 from ros_pointata.worker import Worker
@@ -94,6 +96,7 @@ class Pipeline:
         self._alive = alive
         self._layout: Hashable = None
         self._pose_known: bool | None = None
+        self._repetition, self._continuity = Repetition(), Continuity()
         self._seen_errors: set[str] = set()
 
     def accept(self, msg: Any, worker: "Worker[Job]") -> None:
@@ -108,6 +111,11 @@ class Pipeline:
     def _take(self, msg: Any, received: float, worker: "Worker[Job]") -> None:
         if not self.enabled:
             self._health.count("ignored")
+            return
+        repeated = self._repetition.add(msg)
+        self._health.warn("repetition", self._repetition.warning)
+        if repeated:
+            self._health.count("skipped")
             return
         picked = self._picker.pick(stamp_to_ns(msg.header.stamp))
         self._health.note("stride", str(self._picker.stride))
@@ -141,8 +149,7 @@ class Pipeline:
     def answer(self, item: PreparedJob) -> None:
         """Answer one cloud. On the third thread; what it raises goes to `on_error`."""
         job, begun = item.job, perf_counter()
-        self._watch_motion(item.pose)
-        self._watch_layout(job.layout)
+        own_reason = self._watch_motion(item.pose) or self._watch_layout(job.layout)
         prediction = self._model.answer(item.prepared)
         answered = perf_counter()
         self._sink.publish(job.cloud, prediction)
@@ -156,6 +163,7 @@ class Pipeline:
             "total": (published - job.received) * 1e3,
         }
         self._sink.publish_timings(job.cloud, stages)
+        self._continuity.add(prediction.reset_reason or own_reason)
         self._note(prediction, stages["total"])  # last: what was counted as answered must not fail after that
 
     def on_prepare_error(self, error: Exception) -> None:
@@ -175,10 +183,11 @@ class Pipeline:
             except Exception as further:
                 self._logger.error(f"the window could not be emptied: {type(further).__name__}: {further}")
 
-    def reset(self, reason: str) -> None:
-        """Empty the window. On the third thread."""
+    def reset(self, reason: str) -> str:
+        """Empty the window; returns the reason. On the third thread."""
         self._model.reset()
         self._count_reset(reason)
+        return reason
 
     def forget(self) -> None:
         """Join no later cloud with those so far. On the first thread."""
@@ -194,22 +203,25 @@ class Pipeline:
             frames.insert(0, cloud.frame(theirs.T_world_sensor))
         return merge_frames(frames)
 
-    def _watch_layout(self, layout: Hashable) -> None:
-        if self._layout not in (None, layout):
-            self.reset("the point layout of the clouds changed")
-        self._layout = layout
+    def _watch_layout(self, layout: Hashable) -> str:
+        """The reason where the window was emptied, here and below."""
+        before, self._layout = self._layout, layout
+        if before in (None, layout):
+            return ""
+        return self.reset("the point layout of the clouds changed")
 
-    def _watch_motion(self, pose: PoseEstimate) -> None:
+    def _watch_motion(self, pose: PoseEstimate) -> str:
         self._health.warn("ego motion", pose.warning)
-        if self._pose_known not in (None, pose.known):
-            self.reset("ego motion became known" if pose.known else "ego motion was lost")
-        self._pose_known = pose.known
+        before, self._pose_known = self._pose_known, pose.known
+        if before in (None, pose.known):
+            return ""
+        return self.reset("ego motion became known" if pose.known else "ego motion was lost")
 
     def _reject(self, error: DataError) -> None:
         self._health.count("rejected")
         self._health.note("last rejection", str(error))
         self._health.warn("input", f"clouds were rejected, last: {error}")
-        self._logger.warning(f"cloud rejected: {error}", throttle_duration_sec=5.0)
+        self._logger.warning(f"cloud rejected: {cut(str(error), LONGEST)}", throttle_duration_sec=5.0)
 
     def _failed(self, error: Exception) -> bool:
         """Count and say an unexpected error; False where the outputs are gone, when it is no news: a dropped cloud."""
@@ -230,6 +242,7 @@ class Pipeline:
         self._health.note("window fill", f"{prediction.frame_count}/{self._model.metadata.window_frames}")
         self._health.note("points without a return in the last cloud", str(prediction.no_return))
         self._health.warn("failure", "")
+        self._health.warn("continuity", self._continuity.warning)
         if prediction.reset_reason is not None:
             self._count_reset(prediction.reset_reason)
         self._health.answered(latency_ms)

@@ -45,7 +45,7 @@ class Outputs:
         topics: dict[str, type] = {TIMINGS: StageTimings}
         for head in self._heads:
             topics.update(_TOPICS_OF_HEAD[head])
-        self._publishers: dict[str, Any] = {
+        self.publishers: dict[str, Any] = {
             topic: node.create_lifecycle_publisher(
                 kind, topic, stream_profile(output), event_callbacks=output_events(health, topic)
             )
@@ -61,31 +61,31 @@ class Outputs:
         """
         if prediction.action is not None and self._wanted(ACTION):
             action = action_message(cloud.header, prediction, prediction.action, self._heads["action"])
-            self._publishers[ACTION].publish(action)
+            self.publishers[ACTION].publish(action)
         if prediction.segments is not None and self._wanted(SEGMENTS):
             segments = segments_message(cloud.header, prediction, prediction.segments, self._heads["segments"])
-            self._publishers[SEGMENTS].publish(segments)
+            self.publishers[SEGMENTS].publish(segments)
         if prediction.semantic is not None:
             labels, scores = prediction.semantic.labels, prediction.semantic.scores
             if self._wanted(SEGMENTATION):
-                self._publishers[SEGMENTATION].publish(segmentation_cloud(cloud, labels, scores))
+                self.publishers[SEGMENTATION].publish(segmentation_cloud(cloud, labels, scores))
             if self._wanted(VISUALIZATION):
-                self._publishers[VISUALIZATION].publish(visualization_cloud(cloud, labels, self._heads["semantic"]))
+                self.publishers[VISUALIZATION].publish(visualization_cloud(cloud, labels, self._heads["semantic"]))
 
     def publish_timings(self, cloud: DecodedCloud, timings_ms: Mapping[str, float]) -> None:
         """Publish the time spent per stage, milliseconds."""
         if self._wanted(TIMINGS):
-            self._publishers[TIMINGS].publish(timings_message(cloud.header, timings_ms))
+            self.publishers[TIMINGS].publish(timings_message(cloud.header, timings_ms))
 
     def close(self) -> None:
         """Take the topics back."""
-        for publisher in self._publishers.values():
+        for publisher in self.publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
         for publisher in self._latched:
             self._node.destroy_publisher(publisher)
 
     def _wanted(self, topic: str) -> bool:
-        publisher = self._publishers.get(topic)
+        publisher = self.publishers.get(topic)
         return publisher is not None and publisher.get_subscription_count() > 0
 
     def _latch(self, model: str, head: str, classes: tuple[ClassInfo, ...]) -> Any:

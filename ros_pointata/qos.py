@@ -3,8 +3,9 @@
 from typing import Any
 
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from ros_pointata.continuity import Losses
 from ros_pointata.health import Health
 from ros_pointata.parameters import Input, Output
 
@@ -23,30 +24,38 @@ def latched_profile() -> QoSProfile:
     return QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def input_events(health: Health) -> SubscriptionEventCallbacks:
-    """Event callbacks of the cloud subscription: publishers matched, incompatible QoS offered, messages lost."""
+def misfit(offered: QoSProfile, asked: QoSProfile) -> str:
+    """The policy for which a publisher and a subscription do not find together; empty where they do.
+
+    Of the policies that the node's profiles set; rclpy's own check takes unset deadlines for demands.
+    """
+    if (offered.reliability, asked.reliability) == (ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE):
+        return "RELIABILITY"
+    if (offered.durability, asked.durability) == (DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL):
+        return "DURABILITY"
+    return ""
+
+
+def input_events(health: Health, losses: Losses) -> SubscriptionEventCallbacks:
+    """Event callbacks of the cloud subscription: publishers matched, incompatible QoS offered. What is lost is counted
+    by sequence numbers, which also tell of what was overwritten.
+    """
 
     def on_incompatible(event: Any) -> None:
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
         health.count("incompatible qos", event.total_count_change)
-        health.warn(INPUT_QOS, f"a publisher of the input offers an incompatible {policy}: set input.reliability")
-
-    def on_lost(event: Any) -> None:
-        health.count("messages lost", event.total_count_change)
 
     def on_matched(event: Any) -> None:
+        losses.forget()
         health.note("input publishers", str(event.current_count))
 
-    return SubscriptionEventCallbacks(incompatible_qos=on_incompatible, message_lost=on_lost, matched=on_matched)
+    return SubscriptionEventCallbacks(incompatible_qos=on_incompatible, matched=on_matched)
 
 
 def output_events(health: Health, topic: str) -> PublisherEventCallbacks:
     """Event callbacks of an output: subscribers matched, incompatible QoS requested."""
 
     def on_incompatible(event: Any) -> None:
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
         health.count("incompatible qos", event.total_count_change)
-        health.warn(f"qos of {topic}", f"a subscriber of {topic} asks for another {policy}: set output.reliability")
 
     def on_matched(event: Any) -> None:
         health.note(f"subscribers of {topic}", str(event.current_count))

@@ -64,6 +64,7 @@ class Runtime:
             merge = parameters.window.merge or model.metadata.merge
             outputs = Outputs(node, model.metadata, parameters.output, health)
             stack.callback(outputs.close)
+            self.publishers = outputs.publishers
             self.model_name = model.metadata.name
             self._pipeline = Pipeline(
                 model=model,

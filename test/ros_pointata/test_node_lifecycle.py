@@ -282,7 +282,7 @@ def test_missing_odometry_is_never_a_silent_identity() -> None:
         harness.diagnosis("no odometry has arrived")
         harness.odometry.publish(_odometry(STEP, 1.0, "base_link"))
         time.sleep(0.1)
-        harness.publish(cloud(STEP, some_points()), answered=2)
+        harness.publish(cloud(STEP, some_points(seed=1)), answered=2)
         harness.diagnosis("'base_link', the cloud of 'sensor'")
         assert harness.node.health.values()["last reset"] == "ego motion became known"
         harness.publish(cloud(2 * STEP, some_points()), answered=3)

@@ -10,6 +10,7 @@ from pointata.decision import Hysteresis, merge_runs
 from pointata.errors import ConfigError
 from pointata.frame import Frame
 from pointata.prediction import ActionResult, ActionSegment
+from pointata.text import cut
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,15 @@ class Stream:
         if not self._stamps:
             return None
         gap = (frame.stamp_ns - self._stamps[-1]) * 1e-9
-        if gap <= 0:
+        if gap == 0:
+            unset = "" if frame.stamp_ns else ", 0: the driver does not set it"
+            return f"two clouds have the same stamp{unset}"
+        if gap < 0:
             return f"time went back by {-gap:.3f} s"
         if gap > self._options.max_gap_s:
             return f"gap of {gap:.3f} s, more than {self._options.max_gap_s} s"
         if frame.frame_id != self._frame_id:
-            return f"frame_id changed from {self._frame_id!r} to {frame.frame_id!r}"
+            return f"frame_id changed from {cut(self._frame_id or '')!r} to {cut(frame.frame_id)!r}"
         return None
 
     def take(self, frame: Frame) -> float:
