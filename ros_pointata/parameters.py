@@ -72,7 +72,12 @@ class Action:
     """How action scores become a reported label."""
 
     unknown_score: float = _parameter(
-        0.0, "An action below this probability is reported as unknown.", low=0.0, high=1.0, live=True
+        0.35,
+        "An action below this probability is reported as unknown, as is one in a window unlike the bundle's training, "
+        "where the bundle says how unlike; 0 = neither.",
+        low=0.0,
+        high=1.0,
+        live=True,
     )
     hysteresis_frames: int = _parameter(
         2, "A new action is reported once it has led for this many clouds in a row; 1 = at once.", low=1, high=100,

@@ -91,6 +91,15 @@ class Engine:
             chosen = torch.arange(self.streams, device=self.device) == stream
             self._state = self._state.reset(chosen)
 
+    def distance(self, stream: int) -> float:
+        """How far the window of a stream lies from the training: mean square of the mean of its pooled features.
+
+        These have unit variance over the training data, so a window that holds all of it would give 0, and one whose
+        frames are alike about 1. Of networks that pool frames, once the stream has a frame.
+        """
+        state = self._state
+        return float(state.pooled[stream, state.valid[stream]].mean(dim=0).square().mean())
+
     def warm_up(self, frames: Sequence[SampledFrame]) -> None:
         """Choose the arithmetic, and record the step: as a CUDA graph, or as a trace; streams are forgotten.
 

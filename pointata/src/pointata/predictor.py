@@ -206,7 +206,7 @@ class Predictor:
             raise
         model_ms = _ms_since(start)
         answered = {
-            number: self._conclude(item, self._streams[number], scores[number], breaks[number], model_ms)
+            number: self._conclude(item, number, scores[number], breaks[number], model_ms)
             for number, item in prepared.items()
             if number in scores
         }
@@ -240,8 +240,9 @@ class Predictor:
         return self.answer(self.prepare(frame), stream)
 
     def _conclude(
-        self, item: PreparedFrame, stream: Stream, scores: Scores, reason: str | None, model_ms: float
+        self, item: PreparedFrame, number: int, scores: Scores, reason: str | None, model_ms: float
     ) -> Prediction:
+        stream = self._streams[number]
         timings = {**item.timings_ms, "model": model_ms}
         semantic = None
         if "semantic" in scores:
@@ -252,13 +253,20 @@ class Predictor:
             stamp_ns=item.frame.stamp_ns,
             window_start_ns=stream.window_start_ns,
             frame_count=stream.frame_count,
-            action=stream.decide(self._of_action(scores)) if "action" in scores else None,
+            action=stream.decide(self._of_action(scores), familiar=self._familiar(number))
+            if "action" in scores
+            else None,
             segments=stream.segment(scores["segments"]) if "segments" in scores else None,
             semantic=semantic,
             timings_ms=timings,
             reset_reason=reason,
             no_return=item.sampled.no_return,
         )
+
+    def _familiar(self, stream: int) -> bool:
+        """Whether a window is near enough to what the bundle was trained on; always where nothing may be unknown."""
+        limit = self.metadata.farthest_window
+        return limit == 0 or self.options.unknown_score == 0 or self._engine.distance(stream) <= limit
 
     def _of_action(self, scores: Scores) -> NDArray[np.float32]:
         """(C,) probabilities of the window's action."""

@@ -27,8 +27,9 @@ class PredictorOptions:
     """Farther points are left unlabelled, metres; 0 for the bundle's own limit."""
     drop_zeros: bool = True
     """Points at exactly (0, 0, 0) are left out and unlabelled: what drivers write where no echo came back."""
-    unknown_score: float = 0.0
-    """An action below this probability is reported as unknown."""
+    unknown_score: float = 0.35
+    """An action below this probability is reported as unknown, as is one in a window unlike the bundle's training,
+    where the bundle says how unlike; 0 for neither."""
     hysteresis_frames: int = 2
     """Frames in a row for which a new action must lead before it is reported."""
 
@@ -99,11 +100,11 @@ class Stream:
         self._stamps.append(frame.stamp_ns)
         return (frame.stamp_ns - self._origin_ns) * 1e-9
 
-    def decide(self, scores: NDArray[np.float32]) -> ActionResult:
-        """The action in force, given the newest window's probabilities (C,)."""
+    def decide(self, scores: NDArray[np.float32], familiar: bool = True) -> ActionResult:
+        """The action in force, given the newest window's probabilities (C,) and whether it is like the training."""
         class_id, confident = self._action.update(scores)
         enough = len(self._stamps) >= self._options.min_frames
-        return ActionResult(class_id, float(scores[class_id]), scores, unknown=not (confident and enough))
+        return ActionResult(class_id, float(scores[class_id]), scores, unknown=not (confident and enough and familiar))
 
     def segment(self, scores: NDArray[np.float32]) -> tuple[ActionSegment, ...]:
         """Runs of one action within the window, given the newest frame's probabilities (C,)."""

@@ -46,7 +46,7 @@ def resolve(name: str, beside: Path | None = None) -> Path:
         if _is_file(path):
             return path
     raise BundleError(
-        f"no bundle {shown(name)}: give the path of a .safetensors file or one of "
+        f"no bundle {shown(name, 250)}: give the path of a .safetensors file or one of "
         f"{', '.join(shipped_bundles()) or '(none)'}"
     )
 

@@ -67,6 +67,7 @@ _ADAPTER = record(
         "score": mapping(text(), number(-1e9, 1e9), 1000),
         "scored_on": listing(text(4096), 0, 10_000),
         "merge": whole(1, MOST),
+        "farthest_window": number(0, 1e6),
     },
 )
 _FINGERPRINT = text(16, 16)
@@ -123,6 +124,9 @@ class BundleMetadata:
     """The recordings it was measured on, as `pointata evaluate` takes them."""
     merge: int = 1
     """Clouds of the sensor that are joined into each frame (see `pointata.merging`)."""
+    farthest_window: float = 0.0
+    """A window whose distance from the training (`Engine.distance`) is above this shows no action that the bundle
+    knows; 0 where it was not measured."""
     simulated: bool = False
     """Trained on simulated data only: not to be relied on with a real sensor."""
     licence: str = ""
@@ -188,6 +192,7 @@ class BundleMetadata:
             "score": dict(self.score),
             "scored_on": list(self.scored_on),
             "merge": self.merge,
+            "farthest_window": self.farthest_window,
             "simulated": self.simulated,
             "licence": self.licence,
             "data_licence": self.data_licence,

@@ -12,15 +12,13 @@ K = TypeVar("K")
 #: Takes a value and the name of its field; returns the value, lists as tuples, or raises ConfigError.
 Rule = Callable[[Any, str], T]
 
-_SHOWN = 60
-
 
 def refuse(where: str, value: Any, allowed: str) -> NoReturn:
     """Raise the ConfigError that names field, value (cut) and what is allowed."""
     raise ConfigError(f"{where} is {shown(value)}, allowed: {allowed}")
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, most: int = 60) -> str:
     """A value as a sentence shows it: JSON-like, cut where it is long; nothing of what is nested."""
     if isinstance(value, Mapping):
         return f"a mapping of {len(value)}"
@@ -29,7 +27,7 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a whole number of {value.bit_length()} bits"
     text = ascii(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
 def whole(least: int, most: int) -> Rule[int]:
