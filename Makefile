@@ -59,7 +59,7 @@ bench: setup ## speed, memory and latency through the node, on a quiet machine: 
 test: lint ## lint, types and all tests
 	@$(RUN) $(BIN)/python -m pytest
 
-fuzz: setup ## malformed clouds, bundles, manifests, frames and bags: 28,700 new ones each time (SEED=1 repeats a run)
+fuzz: setup ## malformed clouds, bundles, manifests and recordings: 29,700 new ones each time (SEED=1 repeats a run)
 	@seed=$${SEED:-$$(date +%s)}; echo "make fuzz SEED=$$seed"; \
 	POINTATA_FUZZ=full $(RUN) $(BIN)/python -m pytest -q --hypothesis-seed=$$seed test/pointata/test_fuzz_*.py
 

@@ -55,8 +55,8 @@ def test_any_bag_is_read_or_refused(
     else:
         metadata.write_text(metadata.read_text() + data.draw(st.sampled_from(NESTED)))
     path = file if what == "storage" and data.draw(st.booleans()) else folder
-    recording = watch.attempt(lambda: open_recording(path, features=("intensity",)))
-    frames = watch.attempt(lambda: list(recording)) if recording else None
+    recording = watch.attempt(lambda: open_recording(path, features=("intensity",)), takes_claims=True)
+    frames = watch.attempt(lambda: list(recording), takes_claims=True) if recording else None
     if recording is None or frames is None:
         return
     assert np.isfinite(recording.rate_hz)

@@ -5,12 +5,16 @@ import io
 import tracemalloc
 import warnings
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from own_folder import arrays, edit, write_clip, write_folder, write_set
+from test_fuzz_readers import kitti, mars, semantic_kitti
 
 from pointata import DataError
 from pointata.data.manifest import read_manifest
@@ -171,3 +175,58 @@ def test_a_bag_with_megabytes_of_metadata_is_refused_at_once(tmp_path: Path) -> 
     """The parser of the bag's reader took minutes for four of them."""
     (tmp_path / "metadata.yaml").write_text("a: b\n" * 800_000)
     assert memory_of_refusal(lambda: open_recording(tmp_path), "4000000 bytes, at most 1000000 are read") < 1e7
+
+
+@pytest.mark.parametrize("name", ["velodyne_points/timestamps.txt", "calib_imu_to_velo.txt"])
+def test_text_files_that_are_no_text_are_named(tmp_path: Path, name: str) -> None:
+    """A UnicodeDecodeError."""
+    folder = kitti(tmp_path / "drive")
+    (folder / name).write_bytes(b"\xd2\xff")
+    with pytest.raises(DataError, match=rf"{name} cannot be read as text .*copy it again"):
+        open_recording(folder)
+
+
+def test_a_number_in_a_name_beyond_int64_is_a_sentence(tmp_path: Path) -> None:
+    """An OverflowError."""
+    folder = kitti(tmp_path / "drive")
+    sweep = folder / "velodyne_points" / "data" / "0000000002.bin"
+    sweep.rename(sweep.with_name("99999999999999999999.bin"))
+    with pytest.raises(DataError, match=r"files must be named <number>\.bin"):
+        open_recording(folder)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "line"),
+    [
+        (kitti, "calib_imu_to_velo.txt", "R: 0 0 0 0 0 0 0 0 0\nT: 0 0 0\n"),
+        (semantic_kitti, "calib.txt", "Tr:" + " 0" * 12),
+    ],
+)
+def test_a_calibration_without_a_rotation_is_a_sentence(
+    tmp_path: Path, layout: Callable[[Path], Path], name: str, line: str
+) -> None:
+    """A LinAlgError: the matrix has no inverse."""
+    folder = layout(tmp_path / "drive")
+    (folder / name).write_text(line)
+    with pytest.raises(DataError, match=rf"{name}.* no rigid transform"):
+        list(open_recording(folder))
+
+
+def test_an_hdf5_file_whose_directory_points_nowhere_is_a_sentence(tmp_path: Path) -> None:
+    """A KeyError of h5py, as a few bytes more are missing at each step: an OSError, a RuntimeError, ..."""
+    file = mars(tmp_path / "subject1") / "radar_data1.mat"
+    content = file.read_bytes()
+    start = content.index(b"TREE")
+    for at in range(start, start + 64):
+        file.write_bytes(content[:at] + b"\xff" + content[at + 1 :])
+        with suppress(DataError):
+            list(open_recording(file))
+
+
+def test_an_hdf5_file_of_gigabytes_of_nothing_is_not_read(tmp_path: Path) -> None:
+    """A data set that was never written takes no place in the file, and all it claims in memory."""
+    file = tmp_path / "radar_data1.mat"
+    with h5py.File(file, "w") as content:
+        content.create_dataset("data", (8, 10**9), "f8", chunks=(8, 10**4))
+    assert file.stat().st_size < 10_000
+    assert memory_of_refusal(lambda: open_recording(file), "at most 10000000 numbers") < 1e6

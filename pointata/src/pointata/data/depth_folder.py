@@ -114,7 +114,7 @@ def _read_depth(path: Path) -> NDArray[np.uint16]:
     try:
         with images.open(path) as image:
             depth = np.asarray(image)
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+    except Exception as error:  # damaged bytes, and images of giant claimed size, lead Pillow to errors of any kind
         raise DataError(f"{path} cannot be read as an image ({error}); copy it again") from error
     if depth.ndim != 2 or depth.dtype not in (np.uint16, np.int32):  # int32: 16-bit images in older Pillow
         raise DataError(f"{path} must be a 16-bit greyscale image of millimetres, it is {depth.dtype} {depth.shape}")

@@ -20,7 +20,7 @@ def file_numbers(files: list[Path], prefix: str, suffix: str) -> NDArray[np.int6
     """(K,) the number in each name, between prefix and suffix; strictly increasing."""
     try:
         numbers = np.array([int(file.name.removeprefix(prefix).removesuffix(suffix)) for file in files], dtype=np.int64)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(f"{files[0].parent}: files must be named {prefix}<number>{suffix} ({error})") from error
     if (np.diff(numbers) <= 0).any():
         raise DataError(f"{files[0].parent}: the numbers in the names must have equally many digits, each number once")
@@ -33,6 +33,14 @@ def read_velodyne(path: Path) -> NDArray[np.float32]:
     if size == 0 or size % 16:
         raise DataError(f"{path} has {size} bytes, not 16 a point (x, y, z, reflectance): truncated; copy it again")
     return np.fromfile(path, dtype="<f4").astype(np.float32, copy=False).reshape(-1, 4)
+
+
+def read_text(path: Path) -> str:
+    """A whole text file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as text ({error}); copy it again") from error
 
 
 def read_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -50,7 +58,7 @@ def read_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
 def read_calibration(path: Path) -> dict[str, NDArray[np.float64]]:
     """KITTI's `key: numbers` lines; lines whose value is no list of numbers are left out."""
     result = {}
-    for line in path.read_text().splitlines():
+    for line in read_text(path).splitlines():
         key, colon, value = line.partition(":")
         try:
             result[key.strip()] = np.array([float(word) for word in value.split()] if colon else [])

@@ -51,7 +51,7 @@ def hoi4d_frames(file: Path, index: int) -> Iterable[LabelledFrame]:
     try:
         with h5py.File(file, "r") as content:
             clouds, labels = content["pcd"][index], content["label"][index]
-    except (OSError, KeyError, RuntimeError) as error:
+    except Exception as error:  # damaged bytes lead the HDF5 reader to errors of any kind
         raise DataError(f"{file}: sequence {index} cannot be read ({error}); copy the file again") from error
     for number, (cloud, label) in enumerate(zip(clouds, labels, strict=True)):
         x, y, z = cloud.T
@@ -66,11 +66,12 @@ def _check(file: Path) -> int:
     try:
         with h5py.File(file, "r") as content:
             missing = [name for name in ("pcd", "label") if name not in content]
-            if missing:
-                raise DataError(f"{file} lacks {' and '.join(missing)}; files without labels cannot be trained on")
-            shape, labels = content["pcd"].shape, np.asarray(content["label"])
-    except (OSError, RuntimeError) as error:
+            if not missing:
+                shape, labels = content["pcd"].shape, np.asarray(content["label"])
+    except Exception as error:  # as above
         raise DataError(f"{file} cannot be read as HDF5 ({error}); copy it again") from error
+    if missing:
+        raise DataError(f"{file} lacks {' and '.join(missing)}; files without labels cannot be trained on")
     if len(shape) != 4 or shape[3] != 3 or shape[:2] != labels.shape or 0 in shape:
         raise DataError(f"{file} must hold pcd (n, T, P, 3) and label (n, T), it holds {shape} and {labels.shape}")
     if labels.min() < 0 or labels.max() >= len(ACTIONS):

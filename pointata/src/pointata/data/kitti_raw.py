@@ -13,6 +13,7 @@ from pointata.data.files import (
     numbered_files,
     read_calibration,
     read_matrix,
+    read_text,
     read_velodyne,
     strictly_increasing,
 )
@@ -21,7 +22,7 @@ from pointata.data.set_files import data_folder
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
-from pointata.geometry.rigid import rigid
+from pointata.geometry.rigid import is_rigid, rigid
 
 EARTH_RADIUS_M = 6_378_137.0
 
@@ -99,7 +100,7 @@ class KittiRawRecording(IndexedRecording):
         path = self.folder / "velodyne_points" / "timestamps.txt"
         if not path.is_file():
             return numbers * round(1e9 / self.rate_hz)
-        lines = path.read_text().split("\n")
+        lines = read_text(path).split("\n")
         try:
             times = np.array([lines[number].strip().replace(" ", "T") for number in numbers], dtype="datetime64[ns]")
         except (IndexError, ValueError) as error:
@@ -138,4 +139,7 @@ def _read_imu_calibration(path: Path) -> NDArray[np.float64]:
     entries = read_calibration(path)
     if entries.get("R", np.empty(0)).shape != (9,) or entries.get("T", np.empty(0)).shape != (3,):
         raise DataError(f"{path} must hold a line 'R:' of 9 numbers and a line 'T:' of 3")
-    return rigid(entries["R"].reshape(3, 3), entries["T"])
+    T_velo_imu = rigid(entries["R"].reshape(3, 3), entries["T"])
+    if not is_rigid(T_velo_imu):
+        raise DataError(f"{path} holds no rigid transform (R: a rotation, T: metres); copy it again")
+    return T_velo_imu

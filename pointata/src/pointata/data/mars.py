@@ -26,6 +26,9 @@ ACTIONS = class_list(
     ("right limb extension", (23, 190, 207)),
 )  # fmt: skip
 
+#: Numbers in a file, far above those of a recording of minutes.
+_LARGEST = 10_000_000
+
 #: Left and right movements by class id; the others (both arms, squat) mirror into themselves.
 MIRRORED = {0: 1, 1: 0, 3: 4, 4: 3, 6: 7, 7: 6, 8: 9, 9: 8}
 
@@ -120,9 +123,15 @@ def _read_columns(file: Path) -> NDArray[np.float64]:
     try:
         with h5py.File(file, "r") as content:
             arrays = [value for value in content.values() if isinstance(value, h5py.Dataset) and value.ndim == 2]
-            columns = np.asarray(arrays[0], dtype=np.float64) if len(arrays) == 1 else np.empty((0, 0))
-    except (OSError, RuntimeError, ValueError) as error:
+            fits = len(arrays) == 1 and arrays[0].shape[0] == 8 and 0 < arrays[0].size <= _LARGEST
+            columns = np.asarray(arrays[0], dtype=np.float64) if fits else np.empty((0, 0))
+    except Exception as error:  # damaged bytes lead the HDF5 reader to errors of any kind
         raise DataError(f"{file} cannot be read as MATLAB v7.3 (HDF5): {error}") from error
-    if columns.shape[0] != 8 or columns.shape[1] == 0:
-        raise DataError(f"{file} must hold one array of 8 rows (frame, object, x, y, z, doppler, intensity, time)")
+    if not len(columns):
+        raise DataError(
+            f"{file} must hold one array of 8 rows (frame, object, x, y, z, doppler, intensity, time) and at most "
+            f"{_LARGEST} numbers"
+        )
+    if not (np.isfinite(columns[0]).all() and (np.abs(columns[7]) < 4e9).all()):
+        raise DataError(f"{file} has frame numbers or unix times (s) that are none; copy it again")
     return columns

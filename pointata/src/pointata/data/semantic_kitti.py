@@ -21,7 +21,7 @@ from pointata.data.set_files import data_folder
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
-from pointata.geometry.rigid import rigid
+from pointata.geometry.rigid import is_rigid, rigid
 
 #: The single-scan evaluation classes in their official order and colours.
 CLASSES = class_list(
@@ -150,6 +150,8 @@ class SemanticKittiRecording(IndexedRecording):
         if entries.get("Tr", np.empty(0)).shape != (12,):
             raise DataError(f"{calibration} must hold a line 'Tr:' of 12 numbers (LiDAR to camera)")
         T_camera_velo = _from_rows(entries["Tr"])
+        if not is_rigid(T_camera_velo):
+            raise DataError(f"{calibration}: 'Tr:' is no rigid transform from LiDAR to camera; copy it again")
         rows = read_matrix(self.folder / "poses.txt", (-1, 12))
         if self._numbers[-1] >= len(rows):
             path = self.folder / "poses.txt"
