@@ -4,11 +4,13 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -123,13 +125,25 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"pointata {pointata.__version__}\n"
 
 
+#: As a user's shell has it.
+ENVIRONMENT = {**os.environ, "PYTHONWARNINGS": ""}
+
+
+def command_line(libraries: tuple[str, ...], *arguments: str) -> list[str]:
+    """`pointata` in a Python that cannot import some libraries."""
+    blocked = "".join(f"sys.modules[{name!r}] = None\n" for name in libraries)
+    # tests that run in the background of a shell inherit from it that Ctrl-C is ignored
+    code = (
+        f"import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{blocked}"
+        "from pointata.cli import main\nsys.exit(main(sys.argv[1:]))"
+    )
+    return [sys.executable, "-c", code, *arguments]
+
+
 def without(libraries: tuple[str, ...], *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     """Run `pointata` in a process of its own that cannot import some libraries."""
-    blocked = "".join(f"sys.modules[{name!r}] = None\n" for name in libraries)
-    code = f"import sys\n{blocked}from pointata.cli import main\nsys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, *arguments]
-    environment = {**os.environ, "PYTHONWARNINGS": ""}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    command = command_line(libraries, *arguments)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=ENVIRONMENT)
 
 
 @pytest.mark.parametrize("command", [name for name, command in COMMANDS.items() if command.extra])
@@ -149,23 +163,28 @@ def test_the_other_commands_need_no_extra(command: str, tmp_path: Path) -> None:
     assert done.stdout.startswith(f"usage: pointata {command} ")
 
 
+#: Of training commands: the folder that `write_set` writes.
+DATA = (
+    "--data.set=recordings:set --data.clips.frames=3 --data.clips.dense_frames=1 --data.sampling.points=16 "
+    "--data.sampling.point_neighbours=4 --data.augmentation.mirror=false"
+)
+ADAPT = (
+    "adapt --model.settings.name=own --model.settings.backbone=pointmae_tiny --model.settings.groups=8 "
+    "--model.settings.group_size=2 --model.settings.window=4 --model.settings.settle_frames=1 "
+    f"{DATA} --data.workers=0 --data.clips.per_epoch=8 --threads=1 --trainer.accelerator=cpu --out=bundles"
+)
+
+
 def test_only_this_package_speaks_while_commands_run(tmp_path: Path) -> None:
     for module in ("lightning", "jsonargparse", "torchmetrics"):
         pytest.importorskip(module, reason=f"training needs {module} (pip install {module})")
     write_set(tmp_path / "set")
-    trainer = "--trainer.max_epochs=1 --trainer.accelerator=cpu"
-    data = (
-        "--data.set=recordings:set --data.clips.frames=3 --data.clips.dense_frames=1 --data.sampling.points=16 "
-        "--data.sampling.point_neighbours=4 --data.augmentation.mirror=false"
-    )
     runs = [
         "align --settings.name=near --settings.backbone=pointmae_tiny --settings.epochs=1 "
-        f"--settings.groups=8 --settings.group_size=2 --source=sim:shapes?count=30 --accelerator=cpu {data}",
-        "adapt --model.settings.name=own --model.settings.backbone=pointmae_tiny "
-        "--model.settings.groups=8 --model.settings.group_size=2 --model.settings.window=4 "
-        f"--model.settings.settle_frames=1 {data} {trainer} --out=bundles",
+        f"--settings.groups=8 --settings.group_size=2 --source=sim:shapes?count=30 --accelerator=cpu {DATA}",
+        f"{ADAPT} --trainer.max_epochs=1",
         "frame-heads --heads.bundle=bundles/own.safetensors --heads.views=1 --heads.steps=1 --heads.batch=2 "
-        f"--heads.settle_frames=1 {data}",
+        f"--heads.settle_frames=1 {DATA}",
     ]
     for run in runs:
         done = without((), *run.split(), folder=tmp_path)
@@ -175,6 +194,37 @@ def test_only_this_package_speaks_while_commands_run(tmp_path: Path) -> None:
         assert foreign == []
         words = ("Tip", "litlogger", "GPU", "TPU", "dataloader", "deprecat", "Seed set", "tensorboard")
         assert [word for word in words if word in done.stderr] == []
+
+
+def test_ctrl_c_ends_a_training_in_a_sentence(tmp_path: Path) -> None:
+    for module in ("lightning", "jsonargparse", "torchmetrics"):
+        pytest.importorskip(module, reason=f"training needs {module} (pip install {module})")
+    write_set(tmp_path / "set")
+    command = command_line((), *ADAPT.split(), "--trainer.max_epochs=100000")
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "env": ENVIRONMENT}
+    with subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes) as training:
+        guard = Timer(600, training.kill)
+        guard.start()
+        assert training.stderr is not None
+        for line in training.stderr:
+            if line.startswith("INFO epoch 1 "):
+                training.send_signal(signal.SIGINT)
+                break
+        lines = [line.strip() for line in training.stderr if line.strip()]
+        code = training.wait()
+        guard.cancel()
+    assert code == 130
+    assert lines[-1] == (
+        "pointata adapt: stopped by Ctrl-C; pointata goes on from its newest checkpoint with --resume last"
+    )
+    assert "Traceback" not in "".join(lines)
+
+
+def test_evaluate_without_its_display_names_what_installs_it(tmp_path: Path) -> None:
+    done = without(("rich",), "evaluate", "--help", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("pointata evaluate: this command needs the Python module rich")
+    assert 'pip install "pointata"' in done.stderr
 
 
 def test_a_plain_installation_measures_recordings_in_numpy_files(tmp_path: Path) -> None:

@@ -101,9 +101,8 @@ def test_rejected_frames_are_listed_by_reason(tmp_path: Path, capsys: pytest.Cap
     assert main(["evaluate", "mars_actions", str(clip), *CPU]) == 0
     lines = shown(capsys)
     assert lines[0].startswith("9 frames, 3 rejected: ")
-    assert [line for line in lines if line.startswith("rejected")] == [
-        "rejected 3: frame at 200000000 ns has no finite point within range (0.0 to any m) among its 40 points"
-    ]
+    (rejected,) = (line for line in lines if line.startswith("rejected"))
+    assert rejected.startswith("rejected 3: frame at 200000000 ns has no finite point within range")
 
 
 def test_a_recording_of_rejected_frames_only_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,7 +276,11 @@ def test_frames_to_come_are_counted_or_guessed(tmp_path: Path) -> None:
 
 def in_a_terminal(arguments: list[str], until: str, folder: Path) -> tuple[int, str]:
     """Run `pointata` in a terminal until a text shows, press Ctrl-C there; exit code and all that was shown."""
-    code = "import sys; from pointata.cli import main; sys.exit(main(sys.argv[1:]))"
+    # tests that run in the background of a shell inherit from it that Ctrl-C is ignored
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from pointata.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
     process = subprocess.Popen(
