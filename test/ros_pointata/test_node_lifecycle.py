@@ -19,6 +19,7 @@ from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from std_srvs.srv import SetBool, Trigger
 
+import ros_pointata.runtime
 from pointata import BundleError
 from ros_pointata.cloud import decode_field, ns_to_stamp
 from ros_pointata.model import load_predictor
@@ -239,6 +240,26 @@ def test_a_second_life_counts_on_and_starts_without_warnings(running: Harness) -
     running.start()
     running.publish(cloud(SECOND, some_points()))
     assert running.settled(5) == first | {"received": 5, "inferred": first["inferred"] + 1, "resets": 1}
+
+
+def test_a_cloud_that_takes_for_ever_holds_no_transition_up_and_is_accounted_for(
+    running: Harness, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ros_pointata.runtime, "PATIENCE_S", 0.2)
+    running.model.delay_s = 4.0
+    for number in range(3):
+        running.publish(cloud(number * STEP, some_points(seed=number)))
+    running.wait_until(lambda: bool(running.model.threads))
+    begun = time.monotonic()
+    assert running.change_state("deactivate")
+    assert running.change_state("cleanup")
+    assert _state(running) == "unconfigured"
+    assert time.monotonic() - begun < 3.0  # of the 4 that the cloud takes
+    running.model.delay_s = 0.0
+    running.settled(3)  # the outputs are gone when the cloud is done: one more that was dropped
+    running.start()
+    running.publish(cloud(SECOND, some_points()), answered=1)
+    assert "it is left to itself" in capfd.readouterr().err
 
 
 def test_services_say_that_no_model_is_loaded(idle: Harness) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from pointata.errors import ConfigError
+from pointata.text import cut
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -26,8 +27,7 @@ def shown(value: Any, most: int = 60) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a whole number of {value.bit_length()} bits"
-    text = ascii(value)
-    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+    return cut(ascii(value), most)
 
 
 def whole(least: int, most: int) -> Rule[int]:
