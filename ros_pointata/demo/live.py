@@ -80,11 +80,17 @@ def _points(record: ScenarioRecord, frame: FrameRecord) -> tuple[tuple[str, int]
 def line(state: Snapshot) -> str:
     """A snapshot in one line."""
     points = ", ".join(f"{name} {count}" for name, count in state.points[:4])
+    action = f"action {state.action}, truth {state.truth} | " if _has_action(state) else ""
     return (
-        f"{state.scene} | action {state.action}, truth {state.truth} | {points or 'no labels yet'} | "
+        f"{state.scene} | {action}{points or 'no labels yet'} | "
         f"{_milliseconds(state)} | sent {state.sent}, inferred {state.inferred}, "
         f"dropped {state.dropped}"
     )
+
+
+def _has_action(state: Snapshot) -> bool:
+    """False in scenes without actions, and before the first answer."""
+    return (state.action, state.truth) != ("-", "-")
 
 
 def _milliseconds(state: Snapshot) -> str:
@@ -96,9 +102,10 @@ def table(state: Snapshot) -> Any:
     from rich.table import Table
 
     result = Table(title=f"pointata: {state.scene}", show_header=False, min_width=64, title_justify="left")
-    agrees = state.truth == "-" or state.action.split(" (")[0] == state.truth
-    result.add_row("action", f"[{'green' if agrees else 'yellow'}]{state.action}[/]")
-    result.add_row("truth", state.truth)
+    if _has_action(state):
+        agrees = state.truth == "-" or state.action.split(" (")[0] == state.truth
+        result.add_row("action", f"[{'green' if agrees else 'yellow'}]{state.action}[/]")
+        result.add_row("truth", state.truth)
     for name, count in state.points:
         result.add_row(f"  {name}", f"{count:>7,} points")
     result.add_row("latency", f"{_milliseconds(state)} (median of the last 20)")

@@ -204,7 +204,9 @@ def test_pictures_are_taken_at_the_stride_and_hold_valid_points_only() -> None:
 
 def test_snapshot_and_line_show_the_newest_whole_answer() -> None:
     record = new_record()
-    assert "no labels yet" in line(snapshot(record, "room, seed 1"))
+    first = line(snapshot(record, "room, seed 1"))
+    assert "no labels yet" in first
+    assert "action" not in first
     fill(record, 100, [0, 1, 255, 1], answer(1, 5), 0)
     record.add_cloud(200, 200, "lidar", XYZ, TRUTH)
     record.add_action(200, 300, answer(0, 5))  # its labels are still under way
