@@ -47,7 +47,7 @@ class Repetition:
     def warning(self) -> str:
         """What to do about clouds that come again and again; empty where they do not."""
         repeated = sum(self._repeats)
-        if not repeated:
+        if repeated < 2:
             return ""
         return (
             f"{repeated} of the last {len(self._repeats)} clouds repeat another and are skipped: who sends them twice?"

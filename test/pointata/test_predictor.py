@@ -207,6 +207,13 @@ def test_hysteresis_by_hand() -> None:
     assert not Hysteresis(1, unknown_score=0.9).update(scores(1)[0])[1]
 
 
+def test_a_filter_that_is_adjusted_keeps_the_class_and_the_leads_so_far() -> None:
+    filter_ = Hysteresis(frames=4, unknown_score=0.0)
+    assert [filter_.update(s)[0] for s in scores(0, 1, 1)] == [0, 0, 0]
+    filter_.adjust(3, unknown_score=0.9)
+    assert filter_.update(scores(1)[0]) == (1, False)  # the third lead of class 1
+
+
 def test_runs_by_hand() -> None:
     runs = merge_runs([(i, s) for i, s in enumerate(scores(0, 0, 2, 2, 2, 0))])
     assert [(r.start_ns, r.end_ns, r.class_id) for r in runs] == [(0, 1, 0), (2, 4, 2), (5, 5, 0)]
