@@ -21,7 +21,7 @@ from realtime.networks import ACTION_HEADS, PRESETS
 from realtime.node import CASES, measure_node
 from realtime.page import write_page
 from realtime.plot import draw
-from realtime.preprocessing import measure_preprocessing
+from realtime.preprocessing import measure_preprocessing, measure_shapeless
 from realtime.sizes import measure_sizes
 from realtime.soak import measure_soak
 from realtime.stages import measure_stages
@@ -52,6 +52,11 @@ def streaming(given: argparse.Namespace) -> dict[str, Any]:
 def preprocessing(given: argparse.Namespace) -> dict[str, Any]:
     """Points before and after the network."""
     return measure_preprocessing(POINTS[:1], 1) if given.quick else measure_preprocessing(POINTS, 15)
+
+
+def shapeless(given: argparse.Namespace) -> dict[str, Any]:
+    """Clouds without much shape."""
+    return measure_shapeless(*((2_000, 20_000, 1) if given.quick else (130_000, 3_000_000, 5)))
 
 
 def stages(given: argparse.Namespace) -> dict[str, Any]:
@@ -93,7 +98,7 @@ def gpu(given: argparse.Namespace) -> dict[str, Any]:
 
 #: In the order in which they run: what needs a quiet machine first.
 PARTS: Mapping[str, Part] = {
-    part.__name__: part for part in (node, streaming, preprocessing, stages, streams, sizes, memory, gpu)
+    part.__name__: part for part in (node, streaming, preprocessing, shapeless, stages, streams, sizes, memory, gpu)
 }
 
 

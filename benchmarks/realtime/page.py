@@ -85,6 +85,14 @@ def _preprocessing(results: Results) -> list[str]:
     return table(["points", "decode + sample + restore", *names], rows)
 
 
+def _shapeless(results: Results) -> list[str]:
+    rows = [
+        [name, f"{case['ms']:.1f}", "answered" if case["answered"] else "refused"]
+        for name, case in results["shapeless_ms"].items()
+    ]
+    return table(["points", "ms", ""], rows)
+
+
 def _coverage(results: Results) -> list[str]:
     titles = {"exact": "exact farthest points", "product": "as sampled here", "random": "random"}
     rows = [
@@ -178,6 +186,7 @@ SECTIONS: Mapping[str, tuple[str, Callable[[Results], list[str]]]] = {
     "node": ("node", _node),
     "stages": ("stages_ms", _stages),
     "preprocessing": ("preprocess_restore_ms", _preprocessing),
+    "shapeless": ("shapeless_ms", _shapeless),
     "coverage": ("coverage", _coverage),
     "streams": ("streams", _streams),
     "sizes": ("state_kib", _sizes),

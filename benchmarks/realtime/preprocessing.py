@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pointata.data.pointcloud2 import decode_cloud
+from pointata.errors import TooFewPointsError
 from pointata.frame import Frame
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.geometry.sampling import exact_farthest_points, pick_indices, thin
@@ -50,6 +51,46 @@ def _inside_sampling(predictor: Predictor, frame: Frame, repeats: int) -> dict[s
         "sample: neighbours": lambda: cpu_nearest(sampled.points, sampled.points, sampling.point_neighbours),
     }
     return {name: float(np.median(times(part, repeats))) for name, part in parts.items()}
+
+
+def measure_shapeless(count: int, most: int, repeats: int) -> dict[str, Any]:
+    """Results by key: shapeless_ms, by kind of cloud: sampling, network and restoring of clouds without much shape, ms.
+
+    Args:
+        count: points of most clouds.
+        most: points of the largest.
+        repeats: clouds of each kind; their median counts.
+    """
+    predictor = Predictor.load("sim_room", device="cpu")
+    scan = Frame.from_points(lidar_scan(count)).points
+    rng = np.random.default_rng(0)
+    clouds = {
+        f"{count:,} of a scan": scan,
+        f"{count:,}, of them 1,500 of a scan, the rest (0, 0, 0)": np.pad(
+            scan[:: len(scan) // 1500][:1500], ((0, count - 1500), (0, 0))
+        ),
+        f"{count:,} on 500 places": scan[rng.choice(len(scan), 500)][rng.integers(0, 500, count)],
+        f"{count:,} on one place": np.tile(scan[:1], (count, 1)),
+        f"{most:,} on one place": np.tile(scan[:1], (most, 1)),
+        f"{most:,} at random": rng.uniform(-20, 20, (most, 3)).astype(np.float32),
+    }
+    return {"shapeless_ms": {name: _answer(predictor, points, repeats) for name, points in clouds.items()}}
+
+
+def _answer(predictor: Predictor, points: NDArray[np.float32], repeats: int) -> dict[str, Any]:
+    """Median time of a cloud, ms, and whether it was answered."""
+    frame = Frame.from_points(points)
+
+    def step() -> bool:
+        predictor.reset()
+        try:
+            predictor.step(frame)
+        except TooFewPointsError:
+            return False
+        return True
+
+    runs = [timed(step) for _ in range(repeats)]
+    return {"ms": float(np.median([ms for _, ms in runs])), "answered": runs[0][0]}
 
 
 def compare_coverage(frame: Frame, predictor: Predictor) -> dict[str, dict[str, float]]:

@@ -124,7 +124,7 @@ def test_disagreement_fails_the_command(monkeypatch: pytest.MonkeyPatch) -> None
 def test_quick_run_of_the_network_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "results.json"
     bench = module("bench", monkeypatch)
-    assert bench.main(["--quick", "--parts", "streaming", "sizes", "--out", str(out)]) == 0
+    assert bench.main(["--quick", "--parts", "streaming", "shapeless", "sizes", "--out", str(out)]) == 0
     results = json.loads(out.read_text())
     for key in ("stream_speedup", "stream_speedup_actions"):
         assert set(results[key]["tiny"]) == {"8", "16", "24"}
@@ -134,5 +134,7 @@ def test_quick_run_of_the_network_parts(tmp_path: Path, monkeypatch: pytest.Monk
     assert {"cpu", "cores", "torch", "threads", "load_average", "date"} <= set(results["machine"])
     assert results["state_kib"]["tiny"] < results["state_kib"]["small"] < results["state_kib"]["base"]
     assert results["parameters"]["tiny"]["adapter"] < results["parameters"]["tiny"]["total"]
+    assert [case["answered"] for case in results["shapeless_ms"].values()] == [True, True, True, False, False, True]
     page = sys.modules["realtime.page"]
+    assert len(page.SECTIONS["shapeless"][1](results)) == 2 + 6
     assert len(page.SECTIONS["streaming"][1](results)) == 2 + 2 * 3  # header, two sets of heads, three windows

@@ -27,7 +27,7 @@ def restore(
         device: a GPU searches by itself, by brute force.
 
     Returns:
-        (N,) labels, UNLABELLED out of range, and (N,) probabilities; of a merged frame, for its own points only.
+        (N,) labels, UNLABELLED where a point was not used, and (N,) probabilities; of a merged frame, for its own points only.
     """
     queries, support = (np.take(frame.points, rows, axis=0) for rows in (sampled.used[sampled.first], sampled.index))
     if device is not None and device.type == "cuda":
