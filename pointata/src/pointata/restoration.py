@@ -27,9 +27,12 @@ def restore(
         device: a GPU searches by itself, by brute force.
 
     Returns:
-        (N,) labels, UNLABELLED where a point was not used, and (N,) probabilities; of a merged frame, for its own points only.
+        (N,) labels, UNLABELLED where a point was not used, and (N,) probabilities; of a merged frame, for its own
+        points only.
     """
-    queries, support = (np.take(frame.points, rows, axis=0) for rows in (sampled.used[sampled.first], sampled.index))
+    everything = len(sampled.first) == len(frame.points)
+    queries = frame.points if everything else np.take(frame.points, sampled.used[sampled.first], axis=0)
+    support = np.take(frame.points, sampled.index, axis=0)
     if device is not None and device.type == "cuda":
         label, score = spread_on_device(queries, support, scores, device)
     else:

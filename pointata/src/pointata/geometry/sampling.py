@@ -116,12 +116,13 @@ def pick_indices(
     Args:
         points: (N, 3) float32, finite, N >= 1, metres.
         count: number of indices.
-        candidates: (V,) int64 indices that may be picked, of `thin`.
+        candidates: (V,) int64 indices that may be picked, ascending, of `thin`.
         range_power: see `favour_near`.
 
     Returns:
         (count,) int64.
     """
-    warped = np.ascontiguousarray(favour_near(np.take(points, candidates, axis=0), range_power))
+    thinned = points if len(candidates) == len(points) else np.take(points, candidates, axis=0)
+    warped = favour_near(thinned, range_power)
     picks = candidates[farthest_points(warped, min(count, len(candidates)))]
     return np.resize(picks, count)
