@@ -131,6 +131,7 @@ def test_counts_are_those_made_by_hand() -> None:
     miou = (2 / 4 + 4 / 7 + 3 / 5) / 3
     expected = {"action_accuracy": 2 / 3, "segments_accuracy": 2 / 3, "segmentation_miou": miou}
     assert score.figures() == pytest.approx(expected, abs=5e-5)
+    assert score.action_figures()["action_unknown"] == pytest.approx(1 / 3, abs=5e-5)
     assert (score.frames, len(score.step_ms), score.rejected) == (5, 5, ["frame 2 is bad"])
     assert scripted.resets == [0, 4]
     assert told == [("script", number) for number in (0, 1, 2, 3, 0, 1)]

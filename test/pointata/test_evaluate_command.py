@@ -69,7 +69,7 @@ def test_the_headline_comes_first_and_absent_classes_are_dashes(
     report = json.loads(figures.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert lines[0] == (
         f"40 frames, 0 rejected: action_accuracy {report['action_accuracy']:.3f}, "
-        f"window_accuracy {report['window_accuracy']:.3f}"
+        f"window_accuracy {report['window_accuracy']:.3f}, action_unknown {report['action_unknown']:.3f}"
     )
     text = "\n".join(lines)
     assert "nan" not in text

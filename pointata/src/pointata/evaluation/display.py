@@ -24,9 +24,9 @@ _PERIOD_S = 30.0
 #: Kinds of rejection that are shown; the file of figures has all.
 _REASONS = 5
 _KEY = (
-    "action_accuracy and segments_accuracy: share of the frames. window_accuracy: share of the windows, as long as the "
-    "bundle's and one after the other, whose class of largest mean probability is that of most of their frames. "
-    "- : the class is absent."
+    "action_accuracy and segments_accuracy: share of the frames, unknown is wrong. action_unknown: share reported as "
+    "unknown. window_accuracy: share of the windows, as long as the bundle's and one after the other, whose class of "
+    "largest mean probability is that of most of their frames. - : the class is absent."
 )
 
 
@@ -93,7 +93,7 @@ def progress(console: Console, recordings: Sequence[Recording], part: Part) -> I
 
 def show(console: Console, score: OfflineScore) -> None:
     """Print the figures: the headline, warnings, rejections, tables, and what the figures mean."""
-    figures = _listed({**score.figures(), **score.window_figures()}, 3) or "no ground truth to score"
+    figures = _listed({**score.figures(), **score.action_figures()}, 3) or "no ground truth to score"
     _say(console, f"{score.frames} frames, {len(score.rejected)} rejected: {figures}")
     if not score.complete:
         _say(console, "partial: stopped before the end")

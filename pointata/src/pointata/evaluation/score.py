@@ -69,11 +69,15 @@ class OfflineScore:
             result["segmentation_miou"] = mean_iou(self.confusions["semantic"])
         return {name: round(value, 4) for name, value in result.items()}
 
-    def window_figures(self) -> dict[str, float]:
-        """Share of the windows whose action is right; empty without windows."""
-        if self.windows is None or not self.windows.total:
-            return {}
-        return {"window_accuracy": round(accuracy(self.windows), 4)}
+    def action_figures(self) -> dict[str, float]:
+        """Share of the windows whose action is right, and of the frames whose action is reported as unknown."""
+        result: dict[str, float] = {}
+        if self.windows is not None and self.windows.total:
+            result["window_accuracy"] = accuracy(self.windows)
+        if "action" in self.confusions and self.confusions["action"].total:
+            frames = self.confusions["action"]
+            result["action_unknown"] = float(frames.counts[:, -1].sum() / frames.total)
+        return {name: round(value, 4) for name, value in result.items()}
 
     def published(self) -> dict[str, float]:
         """What published tables state besides: the video vote, and the mean IoU with absent classes counted as 0."""
@@ -93,7 +97,7 @@ class OfflineScore:
         )  # fmt: skip
         report = {
             **self.figures(),
-            **self.window_figures(),
+            **self.action_figures(),
             **self.published(),
             "frames": self.frames,
             "warnings": self.warnings,
