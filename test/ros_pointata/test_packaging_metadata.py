@@ -86,6 +86,18 @@ def test_every_ros_import_is_a_dependency() -> None:
     assert not missing, f"package.xml lacks <exec_depend> for {sorted(missing)}"
 
 
+def test_launch_files_load_without_what_pip_installs() -> None:
+    """`ros2 launch` runs by the system's Python, which sees nothing of the workspace's venv."""
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "launch").glob("*.py")]
+    pattern = re.compile(r"^from (ros_pointata[\w.]*) import", re.MULTILINE)
+    own = sorted({name for source in sources for name in pattern.findall(source)})
+    assert own
+    wheels = ("torch", "fpsample", "pynanoflann", "safetensors", "rich", "rosbags", "open3d", "matplotlib")
+    hidden = f"import sys; sys.modules.update(dict.fromkeys({wheels})); import {', '.join(own)}"
+    done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_interfaces_depend_on_what_they_name() -> None:
     named = set()
     for path in (ROOT / "msg").glob("*.msg"):
