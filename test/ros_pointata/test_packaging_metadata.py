@@ -89,7 +89,7 @@ def test_every_ros_import_is_a_dependency() -> None:
 def test_launch_files_load_without_what_pip_installs() -> None:
     """`ros2 launch` runs by the system's Python, which sees nothing of the workspace's venv."""
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "launch").glob("*.py")]
-    pattern = re.compile(r"^from (ros_pointata[\w.]*) import", re.MULTILINE)
+    pattern = re.compile(r"^from ((?:ros_)?pointata[\w.]*) import", re.MULTILINE)
     own = sorted({name for source in sources for name in pattern.findall(source)})
     assert own
     wheels = ("torch", "fpsample", "pynanoflann", "safetensors", "rich", "rosbags", "open3d", "matplotlib")
