@@ -44,6 +44,7 @@ class Runtime:
         self._logger = node.get_logger()
         self._ending = ending
         self._closed = False
+        self._loaded = False
         with ExitStack() as stack:
             self._worker: Worker[PreparedJob] = Worker(
                 lambda item: self._pipeline.answer(item),
@@ -130,7 +131,9 @@ class Runtime:
         wait(futures, return_when=FIRST_COMPLETED)
         if not loading.done():
             raise ConfigError("the process was told to end before the model was loaded")
-        return loading.result()
+        model = loading.result()
+        self._loaded = True
+        return model
 
     def _stop_workers(self) -> None:
         if not stop_all((self._sampler, self._worker), self._patience_s):
@@ -138,4 +141,6 @@ class Runtime:
 
     @property
     def _patience_s(self) -> float:
-        return LAST_PATIENCE_S if self._ending.done() else PATIENCE_S
+        if self._ending.done():
+            return LAST_PATIENCE_S if self._loaded else 0.0  # nobody can interrupt a load, and it takes seconds
+        return PATIENCE_S
