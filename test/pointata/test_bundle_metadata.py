@@ -48,7 +48,7 @@ WRONG: dict[str, list[Any]] = {
     "metadata.heads.action.7.id": [999, 8, 6],
     "metadata.heads.action.0.name": [7, "", "x" * 201, None],
     "metadata.heads.action.0.color": ["red", [0, 0], [0, 0, 256], [0, 0, -1], [0, 0, 0.5], [True, 0, 0]],
-    "metadata.training": [[], "sim", 7],
+    "metadata.training": [[], "sim", 7, {"loss": NAN}, {"loss": [INFINITY]}, {"seed": 10**400}],
     "metadata.score": [["a"], {"action_accuracy": "good"}, {"action_accuracy": NAN}, 0.9],
     "metadata.scored_on": ["sim:room", [7], {}],
     "metadata.merge": [0, 65, True, "2", None],

@@ -126,7 +126,10 @@ def plain(depth: int = 6, most: int = 10_000) -> Rule[Any]:
     """Anything that JSON can say, nested to a depth."""
 
     def rule(value: Any, where: str) -> Any:
-        if value is None or isinstance(value, bool | int | float | str):
+        if value is None or isinstance(value, bool | str):
+            return value
+        if isinstance(value, int | float):
+            number(-1e300, 1e300)(value, where)
             return value
         if depth and isinstance(value, list | tuple):
             return list(listing(plain(depth - 1, most), 0, most)(value, where))

@@ -215,7 +215,7 @@ class Pretrain(lightning.LightningModule):
             "torch": torch.__version__,
         }
         loss = self.trainer.callback_metrics.get("val/loss")
-        if loss is not None:
+        if loss is not None and torch.isfinite(loss):
             training["validation_loss"] = round(float(loss), 4)
         origin = {"simulated": data.simulated}
         return save_backbone(folder, self.settings.name, self.autoencoder.backbone, training, origin)
