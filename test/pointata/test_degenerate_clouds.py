@@ -49,7 +49,8 @@ def test_shapeless_clouds_are_answered_or_refused_in_a_sentence(bundle: str) -> 
     assert len(lines) == 12 * len(TOO_FEW + ENOUGH)
     for line in lines:
         case, result = line.split(": ", 1)
-        assert ("4 at least are needed" in result) if case in TOO_FEW else result == "answered"
+        refused = case in TOO_FEW and bundle != "mars_actions"  # a radar does see single points
+        assert ("4 at least are needed" in result) if refused else result == "answered"
 
 
 def test_the_tree_stands_any_repetition() -> None:
@@ -135,21 +136,25 @@ def test_distinct_places_have_a_distance_above_zero(points: Cloud) -> None:
     hnp.arrays(np.float32, st.tuples(st.integers(1, 60), st.just(3)), elements=st.sampled_from([*AWKWARD, 3e8, -2e38])),
     st.sampled_from([0.0, 0.1, 30.0]),
     st.sampled_from([0.0, 1.5]),
+    st.sampled_from([(32, 1), (600, 2), (1024, 4)]),
 )
-def test_any_cloud_is_sampled_and_restored_or_refused(points: Cloud, voxel_m: float, range_power: float) -> None:
+def test_any_cloud_is_sampled_and_restored_or_refused(
+    points: Cloud, voxel_m: float, range_power: float, sampled_fewest: tuple[int, int]
+) -> None:
     frame = Frame.from_points(points)
-    config = SamplingConfig(points=32, voxel_m=voxel_m, range_power=range_power, scale_m=2.0)
+    count, fewest = sampled_fewest
+    config = SamplingConfig(points=count, voxel_m=voxel_m, range_power=range_power, scale_m=2.0)
     reach = np.linalg.norm(points.astype(np.float64), axis=1)
     usable = (points != 0).any(axis=1) & (reach <= 1e5)
     try:
         sampled = sample_frame(frame, config)
     except DataError:
-        assert len(np.unique(np.where(np.abs(points) < 2**-40, 0, points)[usable], axis=0)) < 4
+        assert len(np.unique(np.where(np.abs(points) < 2**-40, 0, points)[usable], axis=0)) < fewest
         return
     np.testing.assert_array_equal(sampled.used, np.flatnonzero(usable))
     assert sampled.no_return == np.count_nonzero((points == 0).all(axis=1))
     assert set(sampled.index.tolist()) <= set(sampled.used.tolist())
-    scores = np.random.default_rng(0).dirichlet(np.ones(5), 32).astype(np.float32)
+    scores = np.random.default_rng(0).dirichlet(np.ones(5), count).astype(np.float32)
     result = restore(frame, sampled, scores)
     np.testing.assert_array_equal(result.labels == UNLABELLED, ~usable)
     assert ((result.scores >= 0) & (result.scores < 1.001)).all()

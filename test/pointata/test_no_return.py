@@ -93,7 +93,7 @@ def test_merged_frames_do_not_move_zeros_to_a_place() -> None:
 
 def test_training_takes_the_same_points() -> None:
     """Frames that the predictor refuses are left out, the others are sampled as if they had no zeros."""
-    sampling = SamplingConfig(points=64, point_neighbours=0)
+    sampling = SamplingConfig(points=1024, point_neighbours=0)
     mixed, lost = with_zeros(room(500), 300)
     labels = np.arange(800, dtype=np.uint8) % 5
     clean = LabelledFrame(Frame.from_points(room(500)), labels[~lost], action=1)

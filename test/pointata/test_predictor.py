@@ -111,7 +111,7 @@ def test_points_out_of_range_are_unlabelled() -> None:
     np.testing.assert_array_equal(semantic.scores == 0, outside)
 
 
-@pytest.mark.parametrize("count", [4, 5, 16, 127, 260_000])
+@pytest.mark.parametrize("count", [1, 3, 16, 127, 260_000])
 def test_clouds_of_any_size(count: int) -> None:
     runner = predictor()
     for frame in frames(2, points=count):

@@ -21,8 +21,9 @@ from pointata.geometry.sampling import pick_indices, thin
 from pointata.model.state import Clip
 
 _FARTHEST_M = 1e5
-# Points on fewer places have no shape. (A radar's cloud may hold as few as 16 points.)
-_FEWEST_PLACES = 4
+# Points on fewer places have no shape: one for every 256 sampled points, at most 4. A radar's network samples 64, and
+# there a single point is what the sensor saw: every fiftieth frame of MARS has fewer than 4.
+_FEWEST_PLACES, _SAMPLED_PER_PLACE = 4, 256
 # Beyond what any channel of a sensor measures (16 bits of intensity, some 100 m/s of Doppler), and so small that in
 # every layer of the network sums of their squares stay far below the largest float32.
 _LARGEST_FEATURE = 1e6
@@ -159,7 +160,7 @@ def _usable(frame: Frame, config: SamplingConfig, drop_zeros: bool) -> tuple[NDA
 
 def _require_places(frame: Frame, config: SamplingConfig, index: NDArray[np.int64]) -> None:
     """Refuse a frame whose sampled points `index` (P,), farthest first, lie on too few places."""
-    fewest = min(_FEWEST_PLACES, config.points)
+    fewest = min(max(config.points // _SAMPLED_PER_PLACE, 1), _FEWEST_PLACES)
     if distinct(frame.points[index[:fewest]])[1] is None:
         return
     owner = distinct(frame.points[index])[1]
@@ -192,7 +193,8 @@ def sample_frame(
         drop_zeros: leave out points at exactly (0, 0, 0): what drivers write where no echo came back.
 
     Raises:
-        TooFewPointsError: no point within range, or points on fewer than 4 places.
+        TooFewPointsError: no point within range, or points on fewer than 4 places (2 or 3 where fewer than 1,024 are
+            sampled, 1 where fewer than 512).
         DataError: a feature that the network needs is missing.
     """
     used, no_return = _usable(frame, config, drop_zeros)
