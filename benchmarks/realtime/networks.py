@@ -25,12 +25,12 @@ def config(name: str, window: int = 24, groups: int = 64, heads: Mapping[str, in
 
 
 def random_network(network: NetworkConfig) -> PointATA:
-    """A network in eval mode, always the same, whose adapter is drawn at full strength.
+    """A network as deployed (eval mode, no gradients), always the same, whose adapter is drawn at full strength.
 
     A new adapter is the identity: no error in what passes from frame to frame would show.
     """
     torch.manual_seed(0)
-    model = PointATA(network).eval()
+    model = PointATA(network).eval().requires_grad_(False)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if is_adapter(name) and parameter.ndim > 1:
