@@ -1,5 +1,6 @@
 """Reading the small file formats that recordings are made of; every error names the file."""
 
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +46,12 @@ def read_text(path: Path) -> str:
 
 def read_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
     """A text file of numbers as a matrix of the expected shape; -1 rows for any number of them."""
+    text = read_text(path)
+    if not text.strip():
+        raise DataError(f"{path} is empty, it must hold rows of {shape[1]} numbers; copy it again")
     try:
-        matrix = np.loadtxt(path, dtype=np.float64, ndmin=2)
-    except (OSError, ValueError) as error:
+        matrix = np.loadtxt(StringIO(text), dtype=np.float64, ndmin=2)
+    except ValueError as error:
         raise DataError(f"{path} cannot be read as numbers ({error})") from error
     if matrix.shape[1] != shape[1] or shape[0] not in (-1, len(matrix)) or not np.isfinite(matrix).all():
         wanted = f"{'any number of' if shape[0] < 0 else shape[0]} rows of {shape[1]} finite numbers"
