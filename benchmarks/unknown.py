@@ -51,7 +51,7 @@ def answers(predictor: Predictor, recordings: Iterable[Iterable[Frame | Labelled
             frame, truth = (item.frame, item.action) if isinstance(item, LabelledFrame) else (item, None)
             try:
                 prediction = predictor.step(frame)
-            except DataError:  # fewer than four points
+            except DataError:  # too few points
                 continue
             assert prediction.action is not None
             if prediction.frame_count >= predictor.options.min_frames:
