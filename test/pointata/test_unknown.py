@@ -30,7 +30,7 @@ def unknown(name: str, frames: Iterable[Frame], options: PredictorOptions | None
     return [a.action.unknown for a in answers if a.action is not None and a.frame_count >= runner.options.min_frames]
 
 
-@pytest.mark.parametrize(("name", "count", "spread_m"), [("sim_room", 3000, 2.0), ("mars_actions", 30, 1.0)])
+@pytest.mark.parametrize(("name", "count", "spread_m"), [("sim_room", 3000, 4.0), ("mars_actions", 30, 1.0)])
 def test_clutter_is_unknown_unless_nothing_may_be(name: str, count: int, spread_m: float) -> None:
     said = unknown(name, clutter(count, spread_m))
     assert len(said) == 27
