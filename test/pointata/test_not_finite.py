@@ -12,6 +12,8 @@ from bundle_surgery import copied, parts
 from safetensors.torch import load_file
 
 from pointata import BundleError, Frame, InferenceError, Prediction
+from pointata.data.recording import open_recording
+from pointata.evaluation.offline import evaluate
 from pointata.model.bundle import load_bundle
 from pointata.model.bundle_file import write
 from pointata.predictor import Predictor, PreparedFrame
@@ -77,6 +79,21 @@ def test_the_stream_starts_anew_and_then_answers_as_a_fresh_one(name: str, poiso
         runner.answer(poison(runner.prepare(frames[5])))
     for item in frames[6:]:
         assert_equal(runner.step(item), fresh.step(item))
+
+
+def test_evaluation_passes_over_such_a_frame_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = predictor("mars_actions")
+    rng = np.random.default_rng(0)
+    points = rng.normal((1.9, 0, 0.3), 0.4, (8, 40, 3)).astype(np.float32)
+    np.savez(tmp_path / "clip.npz", points=points, stamp_ns=np.arange(8) * 10**8, doppler=np.zeros((8, 40), np.float32))
+    prepare = runner.prepare
+    monkeypatch.setattr(
+        runner, "prepare", lambda item: doppler(prepare(item)) if item.stamp_ns == 3 * 10**8 else prepare(item)
+    )
+    score = evaluate(runner, [open_recording(tmp_path / "clip.npz", ("doppler",))])
+    assert (score.frames, score.complete) == (7, True)
+    (reason,) = score.rejected
+    assert "scores or state are not finite after the frame at 300000000 ns" in reason
 
 
 def test_of_several_streams_only_the_broken_one_starts_anew() -> None:

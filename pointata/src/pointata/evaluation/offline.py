@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED, ClassInfo
 from pointata.data.recording import Recording
-from pointata.errors import DataError
+from pointata.errors import DataError, InferenceError
 from pointata.evaluation.metrics import window_labels
 from pointata.evaluation.score import OfflineScore
 from pointata.frame import LabelledFrame
@@ -92,12 +92,12 @@ class _Actions:
 def _steps(
     predictor: Predictor, frames: Iterable[LabelledFrame], score: OfflineScore
 ) -> Iterator[tuple[LabelledFrame, Prediction]]:
-    """Frames and their predictions, timed and counted; rejected frames are noted and passed over."""
+    """Frames and their predictions, timed and counted; rejected frames, and scores that are not finite, are noted."""
     for item in frames:
         start = time.perf_counter()
         try:
             prediction = predictor.step(item.frame)
-        except DataError as error:
+        except (DataError, InferenceError) as error:
             score.rejected.append(str(error))
             continue
         score.step_ms.append((time.perf_counter() - start) * 1e3)

@@ -36,7 +36,7 @@ class OfflineScore:
     left_out: int = 0
     """Clouds of the recordings that could not be read."""
     rejected: list[str] = field(default_factory=list)
-    """Why, of every frame that the predictor refused."""
+    """Why, of every frame that the predictor refused or had no finite scores for."""
     step_ms: list[float] = field(default_factory=list)
     rates_hz: dict[str, float] = field(default_factory=dict)
     """Frames a second that the network saw of each recording."""
