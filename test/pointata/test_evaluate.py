@@ -378,6 +378,7 @@ def test_a_set_that_does_not_fit_the_bundle_is_refused(
         (["recordings:set", "--json", "set/c.npz/x.json"], "set/c.npz cannot be a folder for results"),
         (["recordings:set", "--json", "set/c.npz"], "no bundle 'none'"),
         (["recordings:set", "--json", "new/x.json"], "no bundle 'none'"),
+        (["recordings:set", "--state-score"], "--state-score rewrites a bundle: give its path, not the name none"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_before_the_bundle_is_loaded(

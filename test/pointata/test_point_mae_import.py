@@ -202,7 +202,10 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_does_not_run(tmp_path: 
     assert marker.exists(), "the trap itself must work"
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", pickle.dumps({"base_model": {}}, protocol=2)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a checkpoint at all", b"root:x:0:0:root:/root:/bin/bash", pickle.dumps({"base_model": {}}, protocol=2)],
+)
 def test_another_file_is_refused_with_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file.pth"
     path.write_bytes(content)

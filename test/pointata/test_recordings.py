@@ -365,5 +365,9 @@ def test_the_simulator_is_a_recording() -> None:
     assert [item.frame.stamp_ns for item in recording.frames(1)] == [item.frame.stamp_ns for item in recording][1:]
     with pytest.raises(DataError, match="unknown option color"):
         open_recording("sim:room?color=red")
+    for option, kind in {"frames=x": "whole number", "frames=1.5": "whole number", "rate_hz=nan": "number"}.items():
+        name = option.partition("=")[0]
+        with pytest.raises(DataError, match=f"{name} must be a {kind}, not"):
+            open_recording(f"sim:room?{option}")
     with pytest.raises(DataError, match="no such scene"):
         open_recording("sim:forest")

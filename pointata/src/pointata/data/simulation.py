@@ -1,6 +1,7 @@
 """The simulator as a recording, `sim:room?seed=3&split=test&frames=100`, and as a set of many of them."""
 
 import inspect
+import math
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, Literal
@@ -38,14 +39,13 @@ class SimulatedRecording(Recording):
         maker: Any = scenes[parts.path]
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         arguments = {"seed": 0} | {name: option_value(value) for name, value in pairs} | options
-        known = [name for name in inspect.signature(maker).parameters if name != "self"]
+        known = inspect.signature(maker).parameters
         unknown = sorted(set(arguments) - set(known))
         if unknown:
             raise DataError(f"{spec}: unknown option {', '.join(unknown)}; the scene has {', '.join(known)}")
-        try:
-            self._scene = maker(**arguments)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{spec}: {error}") from error
+        for name, value in arguments.items():
+            _require_kind(f"{spec}: {name}", value, known[name].default)
+        self._scene = maker(**arguments)
         self.name = f"{parts.path}_{'_'.join(f'{key}{value}' for key, value in sorted(arguments.items()))}".rstrip("_")
         video = f"{parts.path}_{arguments.get('split', 'train')}_{arguments['seed']}"  # as `simulated` calls it
         self.origin = Origin(f"simulated_{parts.path}", video, subject=video, simulated=True)
@@ -60,6 +60,18 @@ class SimulatedRecording(Recording):
     def __iter__(self) -> Iterator[LabelledFrame]:
         """The frames from first to last."""
         return iter(self._scene)
+
+
+def _require_kind(what: str, value: Any, default: Any) -> None:
+    """Refuse an option that is not of its default's kind; without one, and where that is None, a whole number."""
+    if isinstance(default, str):
+        fits, kind = isinstance(value, str), "a word"
+    elif isinstance(default, float):
+        fits, kind = isinstance(value, (int, float)) and math.isfinite(value), "a number"
+    else:
+        fits, kind = value is default or isinstance(value, int), "a whole number"
+    if not fits or isinstance(value, bool):
+        raise DataError(f"{what} must be {kind}, not {value!r}")
 
 
 def simulated(scene: str, recordings: int = 100, frames: int = 150, validation: int = 8, test: int = 8) -> VideoSet:

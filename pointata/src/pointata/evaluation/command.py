@@ -29,6 +29,8 @@ def run(arguments: Sequence[str]) -> None:
     sets = [source for source in given.sources if names_video_set(source)]
     if (given.split or given.subjects) and not sets:
         raise ConfigError("--split and --subjects choose videos of a data set, but no source is one (NAME:PATH)")
+    if given.state_score and not Path(given.model).expanduser().exists():
+        raise ConfigError(f"--state-score rewrites a bundle: give its path, not the name {given.model}")
     if given.json:
         if given.json.is_dir():
             raise ConfigError(f"--json {given.json} is a folder; give a file, as {given.json / 'figures.json'}")
@@ -75,7 +77,7 @@ def _parser() -> Parser:
     parser.add_argument("--topic", help="cloud topic of the bags; needed where one has several")
     parser.add_argument("--backbone", help="backbone bundle; default: the one that the bundle names")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 for torch's choice")
+    parser.add_argument("--threads", type=_whole(0), default=0, help="CPU threads; 0 for torch's choice")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--state-score", action="store_true", help="write the figures into the bundle (a path)")
     return parser

@@ -111,5 +111,5 @@ def _load(path: Path) -> Any:
         raise BundleError(
             f"{path} is not loaded: it is damaged, or holds more than tensors and numbers and could run code ({reason})"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # bytes that are no checkpoint lead torch's readers to errors of any kind
         raise BundleError(f"{path} cannot be read as a PyTorch checkpoint ({error}): download it again") from error
