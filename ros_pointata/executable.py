@@ -13,7 +13,9 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
+import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
 from ros_pointata.parameters import SPECS
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Longest wait for the callback at hand once the process is to end; launch kills 5 s after its SIGTERM.
 PATIENCE_S = 2.0
-#: Exit status where autostart is true and the node cannot be configured or activated.
+#: Exit status where ROS does not start, or autostart is true and the node cannot be configured or activated.
 CANNOT_START = 1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -56,16 +58,16 @@ def read_arguments(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="pointata_node", usage="pointata_node [-h] [--ros-args ...]", description=_HELP,
         epilog=f"parameters (-p NAME:=VALUE):\n{parameters}\n\nexit status: 0 after SIGINT or SIGTERM; {CANNOT_START} "
-        "where autostart is true and the node cannot be configured",
+        "where ROS does not start, or autostart is true and the node cannot be configured",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    words = _without_ros_arguments(argv[1:])
+    words = without_ros_arguments(argv[1:])
     if any(":=" in word for word in words):  # rcl takes it for a remapping, says so in passing, and starts the default
         parser.error(f"{' '.join(words)}: give parameters as --ros-args -p NAME:=VALUE")
     parser.parse_args(words)
 
 
-def _without_ros_arguments(words: Sequence[str]) -> list[str]:
+def without_ros_arguments(words: Sequence[str]) -> list[str]:
     """What stands outside of `--ros-args ... --`."""
     result, inside = [], False
     for word in words:
@@ -74,6 +76,22 @@ def _without_ros_arguments(words: Sequence[str]) -> list[str]:
         else:
             result.append(word)
     return result
+
+
+def start_ros(program: str, arguments: Sequence[str]) -> None:
+    """Start ROS without signal handlers of its own; what it cannot read of its arguments or their files ends the
+    process with a sentence.
+
+    Args:
+        program: that says it.
+        arguments: with or without the program first.
+    """
+    try:
+        rclpy.init(args=list(arguments), signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # rclpy's own, which has no public name
+        reason = str(error).partition(", at /")[0]  # without the lines of rcl's code
+        print(f"{program}: ROS does not start: {reason}", file=sys.stderr)
+        raise SystemExit(CANNOT_START) from None
 
 
 def catch_signals() -> "SimpleQueue[int]":

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-import rclpy
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import SetBool, Trigger
@@ -223,5 +221,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     use_large_cloud_profile()
     keep_freed_memory()
     ends = executable.catch_signals()
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    executable.start_ros("pointata_node", arguments)
     return executable.leave(executable.run(PointataNode(), ends))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pointata import DataError, PointataError
 from pointata.data.recording import LAYOUTS, Recording, open_recording, option_value
+from pointata.paths import require_folder
 from ros_pointata.arguments import at_least_one, at_least_zero, positive
 from ros_pointata.replay.pace import Pace
 
@@ -23,26 +24,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: arguments without the program name; None for the process's own. --ros-args are passed to ROS.
     """
-    import rclpy
-    import rclpy.utilities
-    from rclpy.signals import SignalHandlerOptions
-    from rclpy.utilities import remove_ros_args
+    from rclpy.exceptions import NameValidationException
+    from rclpy.utilities import try_shutdown
+
+    from ros_pointata.executable import start_ros, without_ros_arguments
 
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = build_parser().parse_args(remove_ros_args(["replay", *arguments])[1:])
+    options = build_parser().parse_args(without_ros_arguments(arguments))
     for stop in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored in the background of a shell script
         signal.signal(stop, signal.default_int_handler)
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    start_ros("replay", arguments)
     try:
+        if options.summary is not None:
+            require_folder(options.summary.parent)
         recording = open_recording(options.source, **({"features": None} | dict(options.option)))
         return _play(recording, options)
-    except PointataError as error:
+    except (PointataError, OSError) as error:
         print(f"replay: {error}", file=sys.stderr)
+        return 1
+    except NameValidationException as error:  # of a topic; the third line marks a place
+        print(f"replay: {' '.join(' '.join(str(error).splitlines()[:2]).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
     finally:
-        rclpy.utilities.try_shutdown()
+        try_shutdown()
 
 
 def build_parser() -> argparse.ArgumentParser:

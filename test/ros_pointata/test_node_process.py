@@ -110,6 +110,21 @@ def test_what_cannot_start_by_itself_ends_with_a_status_and_a_sentence() -> None
         node.end(signal.SIGINT)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--params-file", "none.yaml"], "Couldn't parse params file: '--params-file none.yaml'. Error: Error opening"),
+        (["-r", "__node:=bad-name"], "Couldn't parse remap rule: '-r __node:=bad-name'"),
+    ],
+)
+def test_what_ros_cannot_read_is_a_sentence(arguments: list[str], sentence: str) -> None:
+    words = [sys.executable, "-c", MAIN, "--ros-args", *arguments]
+    refused = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1
+    assert f"pointata_node: ROS does not start: failed to initialize rcl: {sentence}" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_help_explains_and_other_words_are_refused() -> None:
     helped = subprocess.run([sys.executable, "-c", MAIN, "--help"], capture_output=True, text=True, timeout=60)
     assert helped.returncode == 0

@@ -339,6 +339,9 @@ def test_a_file_that_breaks_in_the_middle_ends_the_replay_with_a_sentence(listen
         (["{tmp}/nothing"], "does not exist"),
         (["{tmp}/drive", "--start", "9", "--wait-subscribers", "0"], "no frame from 9 on"),
         (["{tmp}/drive", "--wait-subscribers", "2", "--wait-timeout", "0.2"], "fewer than 2 subscribers"),
+        (["{tmp}/drive", "--summary", "{tmp}/drive/velodyne_points/data/0000000000.bin/x"], "cannot be a folder"),
+        (["{tmp}/drive", "--wait-subscribers", "0", "--summary", "{tmp}"], "replay: [Errno 21] Is a directory"),
+        (["{tmp}/drive", "--ros-args", "-r", "x"], "replay: ROS does not start: failed to initialize rcl: Couldn't"),
     ],
 )
 def test_failures_are_one_sentence(listener: Listener, tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -347,6 +350,14 @@ def test_failures_are_one_sentence(listener: Listener, tmp_path: Path, arguments
     assert result.returncode == 1
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_topic_that_cannot_be_one_is_a_sentence(tmp_path: Path) -> None:
+    write_drive(tmp_path / "drive", 2)
+    words = [sys.executable, "-m", "ros_pointata.replay", str(tmp_path / "drive"), "--topic", "a//b"]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    sentence = "replay: Invalid topic name: topic name must not contain repeated '/': '/a//b'\n"
+    assert (result.returncode, result.stderr) == (1, sentence)
 
 
 @pytest.mark.parametrize(
