@@ -88,6 +88,11 @@ def test_the_help_names_the_command_and_ends_with_an_example_that_it_takes(
 
 WRONG = [
     (["adapt", "--model.settings.nme=x"], "adapt"),
+    (["adapt", "--threads=-1"], "adapt"),
+    (["adapt", "--seed_everything=-1"], "adapt"),
+    (["pretrain", "--threads=-1"], "pretrain"),
+    (["align", "--seed=4294967296"], "align"),
+    (["evaluate", "sim_room", "x", "--threads", "-1"], "evaluate"),
     (["pretrain", "--data.points=many"], "pretrain"),
     (["classify"], "classify"),
     (["align", "--settings.method=magic"], "align"),
