@@ -165,6 +165,10 @@ def _classes(msg: ClassInfoList) -> tuple[ClassInfo, ...]:
     )
 
 
+#: Longest wait for the callback at hand, seconds.
+PATIENCE_S = 5.0
+
+
 class Spinner:
     """A ROS node spun by a thread of its own inside the `with` block."""
 
@@ -182,8 +186,9 @@ class Spinner:
 
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown()
-        self._thread.join()
-        self.node.destroy_node()
+        self._thread.join(PATIENCE_S)
+        if not self._thread.is_alive():
+            self.node.destroy_node()
         try_shutdown()
 
     def check(self) -> None:

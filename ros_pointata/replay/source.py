@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+#: Longest wait for the frame that is being made, seconds.
+PATIENCE_S = 2.0
+
 
 @dataclass(frozen=True)
 class OutgoingFrame:
@@ -147,9 +150,9 @@ class Prefetched(Generic[Item]):
             yield value
 
     def close(self) -> None:
-        """Stop the thread and wait for it; items made ahead are dropped."""
+        """Stop the thread and wait for it, at most PATIENCE_S; items made ahead are dropped."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(PATIENCE_S)
 
     def _work(self) -> None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ros_pointata.replay import source
 from ros_pointata.replay.cli import build_parser, uses_recorded_stamps
 from ros_pointata.replay.pace import Pace, Timetable
 from ros_pointata.replay.source import Prefetched
@@ -88,6 +89,24 @@ def test_an_error_while_prefetching_comes_after_the_good_items() -> None:
     with pytest.raises(ValueError, match="third"):
         next(received)
     ahead.close()
+
+
+def test_a_frame_that_takes_for_ever_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "PATIENCE_S", 0.1)
+    begun, held = threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        begun.set()
+        yield int(held.wait(60))
+
+    prefetched = Prefetched(items(), 1)
+    assert begun.wait(10)
+    closing = threading.Thread(target=prefetched.close)
+    closing.start()
+    closing.join(30)
+    waits = closing.is_alive()
+    held.set()
+    assert not waits
 
 
 def test_prefetching_of_an_endless_source_can_be_closed() -> None:
