@@ -101,4 +101,5 @@ class Watch:
         others = self._node.count_publishers(publisher.topic_name) - 1
         if others < 1:
             return ""
-        return f"{others} other publishers of {cut(publisher.topic_name)}: do two nodes run under one name?"
+        who = "another publisher" if others == 1 else f"{others} other publishers"
+        return f"{cut(publisher.topic_name)} has {who}: do two nodes run under one name?"

@@ -83,7 +83,7 @@ def test_a_subscriber_that_gets_nothing_is_named_until_it_goes() -> None:
 
 def test_another_publisher_of_the_outputs_is_told(running: Harness) -> None:
     other = running.client.create_publisher(ActionPrediction, ACTION.replace("~", "/pointata"), 1)
-    running.diagnosis("1 other publishers of /pointata/output/action: do two nodes run under one name?")
+    running.diagnosis("/pointata/output/action has another publisher: do two nodes run under one name?")
     running.client.destroy_publisher(other)
     _until_quiet(running)
 
