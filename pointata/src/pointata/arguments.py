@@ -35,6 +35,30 @@ class Parser(OneSentence, argparse.ArgumentParser):
         )
 
 
+class Whole:
+    """A type of options: whole numbers within limits, from a command line or a file."""
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        """Set the limits, both included."""
+        self._least, self._most = least, most
+
+    def __repr__(self) -> str:
+        """As a help text states it."""
+        return "whole number"
+
+    def __call__(self, given: str | int) -> int:
+        """The number; an argument error where it is none, or beyond the limits."""
+        text = str(given)
+        if text.isdecimal() and self._least <= int(text) and (self._most is None or int(text) <= self._most):
+            return int(text)
+        limits = f"of at least {self._least}" if self._most is None else f"from {self._least} to {self._most}"
+        raise argparse.ArgumentTypeError(f"must be a whole number {limits}, not {text!r}")
+
+
+#: What numpy and torch take as a seed.
+SEED = Whole(0, 2**32 - 1)
+
+
 def closing(example: str) -> str:
     """The end of a command's help."""
     return f"example:\n  {example}"

@@ -1,12 +1,11 @@
 """`pointata evaluate`: a bundle's scores on recordings and data sets, as a table and as JSON."""
 
-import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from pointata.arguments import Parser
+from pointata.arguments import Parser, Whole
 from pointata.errors import ConfigError, DataError
 from pointata.evaluation.caveats import caveats
 from pointata.evaluation.display import progress, show
@@ -72,26 +71,15 @@ def _parser() -> Parser:
         "--split", choices=("train", "val", "test"), help="videos of a data set to measure (default: test)"
     )
     videos.add_argument("--subjects", nargs="+", default=(), help="measure all videos of these subjects instead")
-    parser.add_argument("--start", type=_whole(0), default=0, metavar="N", help="leave out the first N frames of each")
-    parser.add_argument("--frames", type=_whole(1), metavar="N", help="measure at most N frames of each (default: all)")
+    parser.add_argument("--start", type=Whole(0), default=0, metavar="N", help="leave out the first N frames of each")
+    parser.add_argument("--frames", type=Whole(1), metavar="N", help="measure at most N frames of each (default: all)")
     parser.add_argument("--topic", help="cloud topic of the bags; needed where one has several")
     parser.add_argument("--backbone", help="backbone bundle; default: the one that the bundle names")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
-    parser.add_argument("--threads", type=_whole(0), default=0, help="CPU threads; 0 for torch's choice")
+    parser.add_argument("--threads", type=Whole(0), default=0, help="CPU threads; 0 for torch's choice")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--state-score", action="store_true", help="write the figures into the bundle (a path)")
     return parser
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """A parser of whole numbers."""
-
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, not {text!r}")
-        return int(text)
-
-    return number
 
 
 def _require_frames(score: OfflineScore, part: Part) -> None:

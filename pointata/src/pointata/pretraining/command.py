@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch.cli import LightningArgumentParser
 
+from pointata.arguments import SEED, Whole
 from pointata.memory import keep_freed_memory
 from pointata.model.bundle import read_backbone
 from pointata.paths import require_folder
@@ -14,7 +15,7 @@ from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, tr
 from pointata.pretraining.masked import Pretrain
 from pointata.pretraining.shape_data import ShapeData
 from pointata.pretraining.shapes import load_shapes
-from pointata.transfer.arguments import Seed, SettingsParser, Threads, wording
+from pointata.transfer.arguments import SettingsParser, wording
 from pointata.transfer.run import TrainingCLI, fit
 
 _log = logging.getLogger(__name__)
@@ -47,8 +48,8 @@ def classify(arguments: Sequence[str]) -> dict[str, float]:
     parser.add_argument("--config", action="config", help="YAML file with the settings below")
     parser.add_argument("--backbone", type=str, required=True, help="backbone bundle: a path or a name")
     parser.add_argument("--source", type=str, default="sim:shapes", help="labelled shapes: a folder or sim:shapes?...")
-    parser.add_argument("--seed", type=Seed, default=0, help="of the shapes, the weights and the batches")
-    parser.add_argument("--threads", type=Threads, default=0, help="CPU threads of torch; 0 for torch's choice")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the shapes, the weights and the batches")
+    parser.add_argument("--threads", type=Whole(0), default=0, help="CPU threads of torch; 0 for torch's choice")
     parser.add_class_arguments(ClassifySettings, "settings")
     given = parser.instantiate(parser.parse_args(list(arguments)))
     keep_freed_memory()

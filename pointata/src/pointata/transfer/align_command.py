@@ -10,6 +10,7 @@ import lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from pointata.arguments import SEED, Whole
 from pointata.errors import ConfigError
 from pointata.memory import keep_freed_memory
 from pointata.model.config import preset
@@ -18,7 +19,7 @@ from pointata.paths import require_folder
 from pointata.pretraining.shapes import load_shapes
 from pointata.transfer.align import Align, AlignSettings, shape_features
 from pointata.transfer.aligned import save_aligned
-from pointata.transfer.arguments import Seed, SettingsParser, Threads, wording
+from pointata.transfer.arguments import SettingsParser, wording
 from pointata.transfer.network import on_backbone
 from pointata.transfer.run import interruptible, possible, quiet_lightning
 from pointata.transfer.videos import VideoClips
@@ -46,8 +47,8 @@ def align(arguments: Sequence[str]) -> Path:
     parser.add_argument("--config", action="config", help="YAML file with the settings below")
     parser.add_argument("--source", type=str, default="sim:shapes", help="labelled 3D set: a folder or sim:shapes?...")
     parser.add_argument("--out", type=Path, default=Path("build/aligned"), help="folder for the result")
-    parser.add_argument("--seed", type=Seed, default=0, help="of the shapes, the clips and what is drawn of them")
-    parser.add_argument("--threads", type=Threads, default=0, help="CPU threads of torch; 0 for torch's choice")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the shapes, the clips and what is drawn of them")
+    parser.add_argument("--threads", type=Whole(0), default=0, help="CPU threads of torch; 0 for torch's choice")
     parser.add_argument("--accelerator", type=str, default="auto", help='Lightning\'s: "auto", "cpu", "gpu"')
     parser.add_class_arguments(AlignSettings, "settings")
     parser.add_class_arguments(VideoClips, "data")

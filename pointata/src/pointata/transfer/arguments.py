@@ -4,18 +4,12 @@ import argparse
 from typing import Any
 
 import jsonargparse
-from jsonargparse.typing import NonNegativeInt, restricted_number_type
 from lightning.pytorch.cli import LightningArgumentParser
 
 from pointata.arguments import OneSentence, closing
 
 # the sentence under a field of a dataclass is its help
 jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-
-
-#: Types of options: what torch and numpy take.
-Threads = NonNegativeInt
-Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter, jsonargparse.DefaultHelpFormatter):

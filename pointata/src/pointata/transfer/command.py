@@ -6,9 +6,10 @@ from pathlib import Path
 
 from lightning.pytorch.cli import LightningArgumentParser
 
+from pointata.arguments import SEED
 from pointata.memory import keep_freed_memory
 from pointata.transfer.adapt import Adapt
-from pointata.transfer.arguments import Seed, SettingsParser, wording
+from pointata.transfer.arguments import SettingsParser, wording
 from pointata.transfer.dry_run import Plan, describe
 from pointata.transfer.frame_heads import FrameHeadSettings, train_frame_heads
 from pointata.transfer.ledger import Ledger
@@ -25,7 +26,7 @@ def frame_heads(arguments: Sequence[str]) -> None:
     """Train action and segments heads on cached features; the data are set as for `adapt`."""
     parser = SettingsParser(**wording("frame-heads", str(frame_heads.__doc__), _FRAME_HEADS))
     parser.add_argument("--config", action="config", help="YAML file with the settings below")
-    parser.add_argument("--seed", type=Seed, default=0, help="of the views, the batches, the noise and the dropout")
+    parser.add_argument("--seed", type=SEED, default=0, help="of the views, the batches, the noise and the dropout")
     parser.add_class_arguments(FrameHeadSettings, "heads")
     parser.add_class_arguments(VideoClips, "data")
     settings = parser.instantiate(parser.parse_args(list(arguments)))

@@ -14,10 +14,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from pointata.arguments import SEED, Whole
 from pointata.errors import ConfigError
 from pointata.memory import keep_freed_memory
 from pointata.paths import require_folder
-from pointata.transfer.arguments import Seed, Threads, TrainingParser
+from pointata.transfer.arguments import TrainingParser
 from pointata.transfer.videos import VideoClips
 
 _log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class TrainingCLI(LightningCLI):
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The seed."""
-        parser.add_argument("--seed_everything", type=Seed, default=0, help="seed of all that is random")
+        parser.add_argument("--seed_everything", type=SEED, default=0, help="seed of all that is random")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The options besides those of model, data and trainer."""
@@ -90,7 +91,7 @@ class TrainingCLI(LightningCLI):
         parser.add_argument(
             "--resume", type=str, default=None, help='checkpoint to continue from; "last" for the run\'s newest, if any'
         )
-        parser.add_argument("--threads", type=Threads, default=0, help="CPU threads of torch; 0 for torch's choice")
+        parser.add_argument("--threads", type=Whole(0), default=0, help="CPU threads of torch; 0 for torch's choice")
         parser.link_arguments("seed_everything", "data.seed")
 
 
