@@ -108,6 +108,12 @@ class Client:
             time.sleep(0.2)
         return self.counts()
 
+    def close(self) -> None:
+        """End the thread before what it spins goes."""
+        self._executor.shutdown()
+        self._thread.join(5.0)
+        self.node.destroy_node()
+
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         status = message.status[0]
         self.account = {value.key: value.value for value in status.values}
@@ -141,9 +147,12 @@ def running_node(folder: Path) -> Iterator[tuple[ChildProcess, Client]]:
     try:
         with ChildProcess("node", command, folder / "node.log", os.environ) as node:
             client = Client()
-            client.wait_until_matched()
-            yield node, client
-            sys.stdout.write(f"the node ended with status {node.stop()}\n")
+            try:
+                client.wait_until_matched()
+                yield node, client
+                sys.stdout.write(f"the node ended with status {node.stop()}\n")
+            finally:
+                client.close()
     finally:
         try_shutdown()
 
