@@ -20,12 +20,12 @@ import torch
 import torch.nn.functional as F
 from grid import record
 
-from pointata.memory import keep_freed_memory
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
 from pointata.model.trainable import Mode, freeze_statistics, parameter_counts, set_trainable
-from pointata.transfer.ledger import peak_memory_mib
+from pointata.system.memory import keep_freed_memory
+from pointata.training.run_log import peak_memory_mib
 
 MODES: tuple[Mode, Mode] = ("adapters", "full")
 _CLASSES = 20

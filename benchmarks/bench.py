@@ -28,7 +28,7 @@ from realtime.stages import measure_stages
 from realtime.streaming import TOLERANCE, measure_streaming
 from realtime.streams import measure_streams
 
-from pointata.memory import keep_freed_memory
+from pointata.system.memory import keep_freed_memory
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from pointata import DataError, Frame, LabelledFrame
 from pointata.data.recording import open_recording
 from pointata.data.video_sets import open_video_set
-from pointata.optional import require
-from pointata.predictor import Predictor, PredictorOptions
+from pointata.inference.predictor import Predictor, PredictorOptions
+from pointata.system.optional import require
 
 THRESHOLDS = (0.0, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 STEP_NS = 100_000_000

@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any, Protocol
 
 from pointata import ClassInfo, Frame, Prediction
-from pointata.cores import core_count
-from pointata.stream import PredictorOptions
+from pointata.inference.stream import PredictorOptions
+from pointata.system.cores import core_count
 from ros_pointata.parameters import Parameters
 
 
@@ -51,7 +51,7 @@ class ModelMetadata(Protocol):
 
 
 class Model(Protocol):
-    """Frames in, predictions out; as `pointata.predictor.Predictor`.
+    """Frames in, predictions out; as `pointata.inference.predictor.Predictor`.
 
     `prepare` is called on a thread of its own, also while another one is in `answer` or `reset`.
     """
@@ -93,13 +93,13 @@ ModelLoader = Callable[[Parameters], Model]
 
 
 def load_predictor(parameters: Parameters) -> Model:
-    """The shipped way: `pointata.predictor.Predictor` with the weights, device and options that the parameters name.
+    """The shipped way: `pointata.inference.predictor.Predictor` with the weights, device and options that the parameters name.
 
     Raises:
         BundleError: weights that are missing, damaged, or do not fit.
         ConfigError: options that the predictor refuses.
     """
-    from pointata.predictor import Predictor  # torch takes seconds to import: not before configure
+    from pointata.inference.predictor import Predictor  # torch takes seconds to import: not before configure
 
     _leave_modules_to_themselves()
     return Predictor.load(

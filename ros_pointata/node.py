@@ -15,7 +15,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from pointata import PointataError
 from pointata.errors import ConfigError
-from pointata.memory import keep_freed_memory
+from pointata.system.memory import keep_freed_memory
 from ros_pointata import executable
 from ros_pointata.continuity import Losses
 from ros_pointata.dds_profile import use_large_cloud_profile

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from pointata.errors import ConfigError
-from pointata.merging import MOST
+from pointata.preprocessing.merging import MOST
 
 
 def _parameter(default: Any, text: str, *, low: float | None = None, high: float | None = None,

@@ -10,8 +10,8 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from pointata import DataError, Frame, Prediction
-from pointata.merging import RecentClouds, merge_frames
-from pointata.picking import FramePicker
+from pointata.preprocessing.merging import RecentClouds, merge_frames
+from pointata.preprocessing.picking import FramePicker
 from pointata.text import cut
 from ros_pointata.cloud import DecodedCloud, decode_cloud, layout_key, stamp_to_ns
 from ros_pointata.continuity import Continuity, Repetition

@@ -7,8 +7,8 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from pointata.errors import ConfigError
-from pointata.merging import RecentClouds
-from pointata.picking import FramePicker
+from pointata.preprocessing.merging import RecentClouds
+from pointata.preprocessing.picking import FramePicker
 from ros_pointata.health import PARAMETERS, Health
 from ros_pointata.model import Model, ModelLoader, options_of, overlaps
 from ros_pointata.motion_sources import motion_source

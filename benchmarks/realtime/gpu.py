@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from pointata.cuda_graph import GraphedStep
-from pointata.engine import Engine, Precision, Scores
-from pointata.restoration import restore
-from pointata.sampling import SampledFrame, sample_frame
+from pointata.inference.cuda_graph import GraphedStep
+from pointata.inference.engine import Engine, Precision, Scores
+from pointata.inference.label_upsampling import restore
+from pointata.preprocessing.sampling import SampledFrame, sample_frame
 from realtime.machine import processor
 from realtime.measure import latency, milliseconds, times
 from realtime.networks import ALL_HEADS, config, metadata, random_network

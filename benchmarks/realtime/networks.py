@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
+from pointata.bundles.bundle import BundleMetadata, save_bundle
 from pointata.classes import ClassInfo
-from pointata.model.bundle import BundleMetadata, save_bundle
+from pointata.inference.predictor import Predictor
 from pointata.model.config import NetworkConfig, preset
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import is_adapter
-from pointata.predictor import Predictor
-from pointata.sampling import SamplingConfig
+from pointata.preprocessing.sampling import SamplingConfig
 
 PRESETS = ("tiny", "small", "base")
 #: Heads of a network for everything, and of one that only watches actions.

@@ -11,9 +11,9 @@ from pointata.data.pointcloud2 import decode_cloud
 from pointata.errors import TooFewPointsError
 from pointata.frame import Frame
 from pointata.geometry.neighbours import cpu_nearest
-from pointata.geometry.sampling import exact_farthest_points, pick_indices, thin
-from pointata.predictor import Predictor
-from pointata.sampling import in_range, sample_frame
+from pointata.inference.predictor import Predictor
+from pointata.preprocessing.point_ops.cpu import exact_farthest_points, pick_indices, thin
+from pointata.preprocessing.sampling import in_range, sample_frame
 from realtime.measure import medians, timed, times
 from realtime.networks import config, ready_predictor
 from realtime.scan import cloud_message, lidar_scan

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pointata.inference.predictor import Predictor
 from pointata.model.trainable import is_adapter
-from pointata.predictor import Predictor
 from realtime.networks import config, metadata, random_network
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pointata.memory import keep_freed_memory
+from pointata.system.memory import keep_freed_memory
 from realtime.measure import latency, milliseconds
 from realtime.networks import config, ready_predictor
 from realtime.scan import scan_frames

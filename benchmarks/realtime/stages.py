@@ -6,7 +6,7 @@ from typing import Any
 
 from pointata.data.pointcloud2 import DecodedCloud, decode_cloud
 from pointata.frame import Frame
-from pointata.predictor import Predictor
+from pointata.inference.predictor import Predictor
 from realtime.measure import medians, milliseconds, timed
 from realtime.networks import config, ready_predictor
 from realtime.scan import cloud_message, lidar_scan

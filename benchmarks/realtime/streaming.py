@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from pointata.inference.traced_step import TracedStep
 from pointata.model.state import Clip, StreamState
-from pointata.sampling import sample_frame, to_clip
-from pointata.traced_step import TracedStep
+from pointata.preprocessing.sampling import sample_frame, to_clip
 from realtime.measure import in_both_orders
 from realtime.networks import ALL_HEADS, config, metadata, random_network
 from realtime.scan import scan_frames

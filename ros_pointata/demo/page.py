@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pointata.evaluation.report_charts import bands_of, latency_chart, timeline
-from pointata.evaluation.report_page import Page
-from pointata.evaluation.report_pictures import birds_eye_pair, camera_pair, forward_axes, lifted
-from pointata.evaluation.report_tables import confusion_table, facts_table, iou_table, legend, percent, stage_table
+from pointata.report.charts import bands_of, latency_chart, timeline
+from pointata.report.page import Page
+from pointata.report.pictures import birds_eye_pair, camera_pair, forward_axes, lifted
+from pointata.report.tables import confusion_table, facts_table, iou_table, legend, percent, stage_table
 from ros_pointata.demo.played import Played
 from ros_pointata.demo.record import FrameRecord, Picture, ScenarioRecord
 from ros_pointata.demo.scoring import ScenarioScore

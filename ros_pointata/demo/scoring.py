@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pointata import UNLABELLED
-from pointata.evaluation.confusion import ConfusionMatrix
-from pointata.evaluation.metrics import accuracy, iou_per_class, majority, mean_iou, percentiles
+from pointata.evaluation.metrics.confusion import ConfusionMatrix
+from pointata.evaluation.metrics.summary import accuracy, iou_per_class, majority, mean_iou, percentiles
 from ros_pointata.demo.record import FrameRecord, ScenarioRecord
 
 

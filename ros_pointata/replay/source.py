@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata import DataError
-from pointata.data.bag import BagRecording
+from pointata.data.formats.bag import BagRecording
 from pointata.data.recording import Recording
 from pointata.data.served import served_frames
 from pointata.frame import LabelledFrame
-from pointata.picking import FramePicker
+from pointata.preprocessing.picking import FramePicker
 from ros_pointata.cloud import to_pointcloud2
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pointata
 
-SHIPPED = Path(pointata.__file__).parent / "bundles"
+SHIPPED = Path(pointata.__file__).parent / "bundles" / "files"
 
 
 def copied(name: str, folder: Path) -> Path:

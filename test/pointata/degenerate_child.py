@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pointata import DataError, Frame
 from pointata.geometry.neighbours import cpu_nearest
-from pointata.predictor import Predictor
+from pointata.inference.predictor import Predictor
 
 Cloud = NDArray[np.float32]
 Rng = np.random.Generator

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pointata import DataError, Frame, Prediction
 from pointata.geometry.pose import Pose
 from pointata.geometry.rigid import is_rigid, yaw
-from pointata.predictor import Predictor
+from pointata.inference.predictor import Predictor
 
 
 def pose(x: float) -> NDArray[np.float64]:

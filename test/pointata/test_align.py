@@ -11,17 +11,17 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pointata.alignment import align as align_module
+from pointata.alignment.align import Align, AlignSettings, clip_features, shape_features
+from pointata.alignment.command import align
+from pointata.alignment.embedder_file import load_aligned, save_aligned
+from pointata.alignment.transport.mmd import mmd
+from pointata.alignment.transport.otdd import otdd
+from pointata.bundles.bundle import save_backbone
 from pointata.errors import BundleError, ConfigError, DataError
-from pointata.model.bundle import save_backbone
 from pointata.model.config import BACKBONES, preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
-from pointata.transfer import align as align_module
-from pointata.transfer.align import Align, AlignSettings, clip_features, shape_features
-from pointata.transfer.align_command import align
-from pointata.transfer.aligned import load_aligned, save_aligned
-from pointata.transport.mmd import mmd
-from pointata.transport.otdd import otdd
 
 FRAMES, POINTS, GROUPS, SIZE = 4, 24, 8, 6
 
@@ -237,7 +237,7 @@ def test_the_command_writes_a_file_that_stage_two_takes(tmp_path: Path) -> None:
         ]
     )
     assert path == tmp_path / "a_align.safetensors"
-    from pointata.transfer.align_command import build_network
+    from pointata.alignment.command import build_network
 
     given = AlignSettings(name="a", backbone=str(spine), groups=8, group_size=6)
     metadata = load_aligned(path, build_network(given, ()))

@@ -12,10 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pointata import BundleError
-from pointata.classes import class_list
-from pointata.cli import main
-from pointata.errors import ConfigError
-from pointata.model.bundle import (
+from pointata.bundles.bundle import (
     BundleMetadata,
     load_bundle,
     read_metadata,
@@ -25,10 +22,13 @@ from pointata.model.bundle import (
     shipped_bundles,
     state_score,
 )
+from pointata.classes import class_list
+from pointata.cli import main
+from pointata.errors import ConfigError
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import adapter_state
-from pointata.sampling import SamplingConfig
+from pointata.preprocessing.sampling import SamplingConfig
 
 CLASSES = class_list(("one", (255, 0, 0)), ("two", (0, 255, 0)), ("three", (0, 0, 255)))
 

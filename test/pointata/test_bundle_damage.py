@@ -12,13 +12,13 @@ from bundle_surgery import SHIPPED, change_header, copied, parts, write_parts
 from safetensors.torch import load_file
 
 from pointata import BundleError
-from pointata.model.bundle import load_bundle, read_backbone, shipped_bundles
-from pointata.model.bundle_file import write
+from pointata.alignment.embedder_file import load_aligned, save_aligned
+from pointata.bundles.bundle import load_bundle, read_backbone, shipped_bundles
+from pointata.bundles.format import write
+from pointata.inference.predictor import Predictor
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import checksum
-from pointata.predictor import Predictor
-from pointata.transfer.aligned import load_aligned, save_aligned
 
 #: SHA-256 over names, types, shapes and bytes of the tensors as they were shipped in file format 1.
 WEIGHTS = {

@@ -12,8 +12,8 @@ import pytest
 from bundle_surgery import change_header, copied, parts, put, write_parts
 
 from pointata import BundleError
-from pointata.model.bundle import describe, load_bundle, read_backbone, read_metadata
-from pointata.model.bundle_file import resolve
+from pointata.bundles.bundle import describe, load_bundle, read_backbone, read_metadata
+from pointata.bundles.format import resolve
 
 NAN, INFINITY, HUGE = float("nan"), float("inf"), 2**63
 WRONG: dict[str, list[Any]] = {
@@ -165,7 +165,7 @@ def test_more_than_the_file_holds_is_refused_before_memory_is_taken(tmp_path: Pa
     program = (
         "import resource, sys, time\n"
         "from pointata import BundleError\n"
-        "from pointata.model.bundle import load_bundle\n"
+        "from pointata.bundles.bundle import load_bundle\n"
         "load_bundle('sim_room')\n"
         "before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()\n"
         "try:\n"

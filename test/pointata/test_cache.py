@@ -11,8 +11,8 @@ from test_training import SOURCE
 
 from pointata import DataError
 from pointata.frame import LabelledFrame
-from pointata.sampling import SamplingConfig
-from pointata.transfer.cache import _fingerprint, cached_recordings, load_recording
+from pointata.preprocessing.sampling import SamplingConfig
+from pointata.training.recording_cache import _fingerprint, cached_recordings, load_recording
 
 SAMPLING = SamplingConfig(points=16, scale_m=2.0, point_neighbours=0)
 

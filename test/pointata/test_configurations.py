@@ -14,12 +14,12 @@ FILES = sorted((Path(__file__).parents[2] / "config" / "train").glob("*.yaml"))
 
 def parser_of(content: dict[str, Any]) -> Any:
     """The options of the command that a configuration is for, told by what it holds."""
+    from pointata.adaptation.adapt import Adapt
+    from pointata.adaptation.frame_heads import FrameHeadSettings
+    from pointata.alignment.align import AlignSettings
     from pointata.pretraining.masked import Pretrain
     from pointata.pretraining.shape_data import ShapeData
-    from pointata.transfer.adapt import Adapt
-    from pointata.transfer.align import AlignSettings
-    from pointata.transfer.frame_heads import FrameHeadSettings
-    from pointata.transfer.videos import VideoClips
+    from pointata.training.video_clips import VideoClips
 
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     if "trainer" in content:

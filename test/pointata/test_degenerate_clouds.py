@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from pointata import UNLABELLED, DataError, Frame
 from pointata.geometry.neighbours import cpu_nearest
-from pointata.geometry.on_device import sample_indices_on_device
 from pointata.geometry.places import distinct, first_of_same
-from pointata.geometry.sampling import farthest_points, sample_indices, voxel_owners
-from pointata.restoration import restore
-from pointata.sampling import SamplingConfig, sample_frame
+from pointata.inference.label_upsampling import restore
+from pointata.preprocessing.point_ops.cpu import farthest_points, sample_indices, voxel_owners
+from pointata.preprocessing.point_ops.cuda import sample_indices_on_device
+from pointata.preprocessing.sampling import SamplingConfig, sample_frame
 
 Cloud = NDArray[np.float32]
 

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 from pointata import Frame
+from pointata.bundles.bundle import BundleMetadata
 from pointata.classes import class_list
-from pointata.cuda_graph import GraphedStep
-from pointata.engine import Engine
 from pointata.errors import ConfigError
-from pointata.model.bundle import BundleMetadata
+from pointata.inference.cuda_graph import GraphedStep
+from pointata.inference.engine import Engine
+from pointata.inference.predictor import Predictor
+from pointata.inference.quantized import quantized
+from pointata.inference.traced_step import TracedStep
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip, StreamState
 from pointata.prediction import Prediction
-from pointata.predictor import Predictor
-from pointata.quantized import quantized
-from pointata.sampling import SampledFrame, SamplingConfig, sample_frame
-from pointata.traced_step import TracedStep
+from pointata.preprocessing.sampling import SampledFrame, SamplingConfig, sample_frame
 
 CLASSES = class_list(("a", (1, 0, 0)), ("b", (0, 1, 0)), ("c", (0, 0, 1)))
 HEADS = {"action": CLASSES, "segments": CLASSES, "semantic": CLASSES}

@@ -15,20 +15,20 @@ import torch
 from own_folder import edit, frames_of, write_clip, write_folder, write_set
 
 from pointata import UNLABELLED, DataError, Frame, LabelledFrame
+from pointata.bundles.bundle import BundleMetadata, load_bundle, save_bundle
 from pointata.classes import ClassInfo, class_list
 from pointata.cli import main
-from pointata.data.own_recordings import own_recordings
+from pointata.data.manifest.own_recordings import own_recordings
 from pointata.data.recording import Recording
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import ConfigError, PointataError
 from pointata.evaluation.offline import evaluate
 from pointata.evaluation.sources import Choice, VideoRecording, names_video_set, open_sources
-from pointata.model.bundle import BundleMetadata, load_bundle, save_bundle
+from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.prediction import ActionResult, ActionSegment, Prediction, SemanticResult
-from pointata.predictor import Predictor, PredictorOptions
-from pointata.sampling import SamplingConfig
+from pointata.preprocessing.sampling import SamplingConfig
 
 ACTIONS = class_list(("walk", (1, 0, 0)), ("sit", (0, 1, 0)))
 THINGS = class_list(("floor", (9, 0, 0)), ("person", (0, 9, 0)), ("wall", (0, 0, 9)))

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from own_folder import write_set
 
+from pointata.bundles.bundle import load_bundle, read_metadata
 from pointata.cli import main
-from pointata.data.own_recordings import own_recordings
+from pointata.data.manifest.own_recordings import own_recordings
 from pointata.data.recording import Origin, open_recording
 from pointata.evaluation.caveats import caveats
 from pointata.evaluation.display import FrameCount
@@ -24,8 +25,7 @@ from pointata.evaluation.offline import Part
 from pointata.evaluation.score import reasons
 from pointata.evaluation.sources import VideoRecording
 from pointata.evaluation.training_overlap import TrainedOn
-from pointata.model.bundle import load_bundle, read_metadata
-from pointata.predictor import Predictor
+from pointata.inference.predictor import Predictor
 
 CPU = ["--device", "cpu", "--threads", "1"]
 
@@ -202,7 +202,7 @@ def open_clip_of(origin: Origin | None, name: str = "clip") -> Any:
 
 def test_the_simulator_says_which_recording_it_shows() -> None:
     pytest.importorskip("open3d", reason="the simulator casts its rays with open3d (pip install open3d)")
-    from pointata.data.simulation import simulated
+    from pointata.data.formats.simulation import simulated
 
     assert open_recording("sim:room?seed=3&frames=5").origin == Origin(
         "simulated_room", "room_train_3", "room_train_3", simulated=True
@@ -215,7 +215,9 @@ def test_the_simulator_says_which_recording_it_shows() -> None:
 
 
 def test_a_training_names_what_it_trained_on(tmp_path: Path) -> None:
-    videos = pytest.importorskip("pointata.transfer.videos", reason="training needs lightning (pip install lightning)")
+    videos = pytest.importorskip(
+        "pointata.training.video_clips", reason="training needs lightning (pip install lightning)"
+    )
     settings = {"tasks": ["action"], "augmentation": videos.Augmentation(mirror=False)}
     root = write_set(tmp_path / "set")
     known = own_recordings(root)
@@ -235,7 +237,9 @@ def test_a_training_names_what_it_trained_on(tmp_path: Path) -> None:
 
 
 def test_names_in_a_bundle_are_bounded() -> None:
-    videos = pytest.importorskip("pointata.transfer.videos", reason="training needs lightning (pip install lightning)")
+    videos = pytest.importorskip(
+        "pointata.training.video_clips", reason="training needs lightning (pip install lightning)"
+    )
     assert videos._listed(["x", "y", "x"]) == ["x", "y"]
     assert videos._listed(f"video number {number:07}" for number in range(2000)) == []
 

@@ -13,17 +13,7 @@ from safetensors.torch import load_file
 
 pytest.importorskip("lightning", reason="training needs lightning (pip install lightning)")
 
-from pointata.classes import ClassInfo, class_list
-from pointata.cli import main
-from pointata.errors import ConfigError
-from pointata.model.bundle import BundleMetadata, read_metadata, save_bundle, state_score
-from pointata.model.config import preset
-from pointata.model.pointata import PointATA
-from pointata.model.state import Clip
-from pointata.sampling import SamplingConfig
-from pointata.transfer.augmentation import Augmentation
-from pointata.transfer.cache import SampledRecording
-from pointata.transfer.frame_heads import (
+from pointata.adaptation.frame_heads import (
     FrameFeatures,
     FrameHeadSettings,
     augmented_views,
@@ -33,7 +23,17 @@ from pointata.transfer.frame_heads import (
     frame_losses,
     train_frame_heads,
 )
-from pointata.transfer.videos import VideoClips
+from pointata.bundles.bundle import BundleMetadata, read_metadata, save_bundle, state_score
+from pointata.classes import ClassInfo, class_list
+from pointata.cli import main
+from pointata.errors import ConfigError
+from pointata.model.config import preset
+from pointata.model.pointata import PointATA
+from pointata.model.state import Clip
+from pointata.preprocessing.sampling import SamplingConfig
+from pointata.training.augmentation import Augmentation
+from pointata.training.recording_cache import SampledRecording
+from pointata.training.video_clips import VideoClips
 
 CLASSES = class_list(("low", (255, 0, 0)), ("tall", (0, 255, 0)))
 STILL = Augmentation(turn_deg=0.0, mirror=False, scale=0.0)

@@ -10,8 +10,8 @@ from fuzzing import Watch, changed, damaged, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointata.model.bundle import describe, load_backbone, load_bundle
-from pointata.model.bundle_metadata import BundleMetadata
+from pointata.bundles.bundle import describe, load_backbone, load_bundle
+from pointata.bundles.metadata import BundleMetadata
 
 BUNDLES = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 PARTS = {name: parts(SHIPPED / f"{name}.safetensors") for name in BUNDLES}

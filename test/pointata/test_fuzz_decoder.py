@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pointata.bundles.bundle import read_metadata, shipped_bundles
+from pointata.bundles.metadata import BundleMetadata
 from pointata.data.pointcloud2 import DATATYPES, DecodedCloud, decode_cloud, decode_field, layout_key
-from pointata.model.bundle import read_metadata, shipped_bundles
-from pointata.model.bundle_metadata import BundleMetadata
-from pointata.sampling import SampledFrame, sample_frame
+from pointata.preprocessing.sampling import SampledFrame, sample_frame
 
 BUNDLES = [read_metadata(name) for name in shipped_bundles()]
 CHANNELS = sorted({name for bundle in BUNDLES for name in bundle.feature_names})

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from own_folder import MANIFEST, write_set
 
-from pointata.data.manifest import Manifest, read_manifest
-from pointata.data.own_recordings import own_recordings
+from pointata.data.manifest.manifest import Manifest, read_manifest
+from pointata.data.manifest.own_recordings import own_recordings
 from pointata.data.video_set import VideoSet
 
 TREE = yaml.safe_load(MANIFEST) | {"mirror": {"sit": "wave"}, "name": "mine"}

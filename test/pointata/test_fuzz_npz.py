@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from own_folder import arrays
 
-from pointata.data.npz_recording import NpzClipRecording, NpzFolderRecording, NpzRecording
-from pointata.data.point_archives import read_point_archive
+from pointata.data.formats.npz_recording import NpzClipRecording, NpzFolderRecording, NpzRecording
+from pointata.data.formats.point_archives import read_point_archive
 from pointata.frame import LabelledFrame
 
 DTYPES = [

@@ -17,11 +17,11 @@ from own_folder import arrays, edit, write_clip, write_folder, write_set
 from test_fuzz_readers import kitti, mars, semantic_kitti
 
 from pointata import DataError
-from pointata.data.manifest import read_manifest
-from pointata.data.npz_file import LARGEST_BYTES
-from pointata.data.npz_recording import NpzClipRecording, NpzFolderRecording
-from pointata.data.own_recordings import own_recordings
-from pointata.data.point_archives import read_point_archive
+from pointata.data.formats.npz_file import LARGEST_BYTES
+from pointata.data.formats.npz_recording import NpzClipRecording, NpzFolderRecording
+from pointata.data.formats.point_archives import read_point_archive
+from pointata.data.manifest.manifest import read_manifest
+from pointata.data.manifest.own_recordings import own_recordings
 from pointata.data.recording import open_recording
 
 

@@ -10,17 +10,17 @@ from own_folder import edit, frames_of, write_clip, write_set
 from scipy.spatial.transform import Rotation
 
 from pointata import UNLABELLED, DataError, Frame
-from pointata.data.own_recordings import own_recordings
+from pointata.bundles.bundle import BundleMetadata, read_metadata
+from pointata.data.manifest.own_recordings import own_recordings
 from pointata.data.recording import open_recording
 from pointata.data.served import MAX_GAP_S, ServedRecording, served_frames
 from pointata.errors import PointataError
 from pointata.evaluation.sources import Choice, open_sources
 from pointata.frame import LabelledFrame
 from pointata.geometry.rigid import rigid
-from pointata.merging import RecentClouds, merge_frames, merge_labelled
-from pointata.model.bundle import BundleMetadata, read_metadata
-from pointata.picking import FramePicker
-from pointata.predictor import Predictor, PredictorOptions
+from pointata.inference.predictor import Predictor, PredictorOptions
+from pointata.preprocessing.merging import RecentClouds, merge_frames, merge_labelled
+from pointata.preprocessing.picking import FramePicker
 
 MS = 1_000_000
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from pointata import DataError
-from pointata.data.meshes import mesh_files, read_mesh, seen_from, surface_points
+from pointata.data.shapes.meshes import mesh_files, read_mesh, seen_from, surface_points
 from pointata.data.simulator.shapes import Mesh, box, cone, ellipsoid, torus
 from pointata.pretraining.shapes import load_shapes
 

@@ -7,8 +7,8 @@ import pytest
 
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError
-from pointata.evaluation.confusion import ConfusionMatrix
-from pointata.evaluation.metrics import (
+from pointata.evaluation.metrics.confusion import ConfusionMatrix
+from pointata.evaluation.metrics.summary import (
     accuracy,
     iou_per_class,
     majority,

@@ -8,8 +8,8 @@ import pytest
 
 PROGRAM = """
 import sys
-from pointata.predictor import Predictor
-from pointata.traced_step import TracedStep
+from pointata.inference.predictor import Predictor
+from pointata.inference.traced_step import TracedStep
 
 def resident_mib():
     with open("/proc/self/statm") as file:

@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from pointata import UNLABELLED, DataError, Frame
-from pointata.data.semantic_kitti import SemanticKittiRecording
+from pointata.data.formats.semantic_kitti import SemanticKittiRecording
 from pointata.frame import LabelledFrame
 from pointata.geometry.rigid import yaw
-from pointata.merging import merge_frames
-from pointata.predictor import Predictor, PredictorOptions
-from pointata.sampling import SamplingConfig, sample_frame
-from pointata.transfer.cache import sample_recording
+from pointata.inference.predictor import Predictor, PredictorOptions
+from pointata.preprocessing.merging import merge_frames
+from pointata.preprocessing.sampling import SamplingConfig, sample_frame
+from pointata.training.recording_cache import sample_recording
 
 Cloud = NDArray[np.float32]
 

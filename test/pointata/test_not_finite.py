@@ -12,11 +12,11 @@ from bundle_surgery import copied, parts
 from safetensors.torch import load_file
 
 from pointata import BundleError, Frame, InferenceError, Prediction
+from pointata.bundles.bundle import load_bundle
+from pointata.bundles.format import write
 from pointata.data.recording import open_recording
 from pointata.evaluation.offline import evaluate
-from pointata.model.bundle import load_bundle
-from pointata.model.bundle_file import write
-from pointata.predictor import Predictor, PreparedFrame
+from pointata.inference.predictor import Predictor, PreparedFrame
 
 
 @cache

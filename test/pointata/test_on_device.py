@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from pointata import geometry
-from pointata.geometry import on_device
 from pointata.geometry.neighbours import cpu_nearest
-from pointata.geometry.sampling import exact_farthest_points, favour_near, sample_indices
+from pointata.preprocessing.point_ops import cuda as on_device
+from pointata.preprocessing.point_ops.cpu import exact_farthest_points, favour_near, sample_indices
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 needs_triton = pytest.mark.skipif(
@@ -107,8 +107,8 @@ def test_farthest_points_of_too_few_are_refused() -> None:
 def test_kernel_in_the_interpreter_of_triton() -> None:
     code = f"""
 import numpy as np, torch
-from pointata.geometry import triton_fps
-from pointata.geometry.sampling import exact_farthest_points
+from pointata.preprocessing.point_ops import triton_fps
+from pointata.preprocessing.point_ops.cpu import exact_farthest_points
 rng = np.random.default_rng(0)
 for size, count in ((1, 1), (70, 70), (3000, 100), ({on_device.MOST_CANDIDATES}, 20)):
     points = (np.round(rng.normal(0, 1, (size, 3)) * 32) / 32).astype(np.float32)
@@ -136,7 +136,7 @@ def test_kernel_is_used_on_a_gpu_and_agrees_with_the_loop() -> None:
 
 def test_without_triton_the_log_says_so_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.delattr(geometry, "triton_fps", raising=False)
-    monkeypatch.setitem(sys.modules, "pointata.geometry.triton_fps", None)
+    monkeypatch.setitem(sys.modules, "pointata.preprocessing.point_ops.triton_fps", None)
     device = torch.device("cuda", 99)
     with caplog.at_level(logging.WARNING):
         assert on_device._triton_farthest_points(device) is None

@@ -11,15 +11,15 @@ import pytest
 from own_folder import MANIFEST, PERIOD_NS, arrays, edit, frames_of, write_clip, write_folder, write_set
 
 from pointata import DataError
+from pointata.bundles.bundle import read_metadata
 from pointata.classes import ClassInfo
-from pointata.data.own_recordings import own_recordings
+from pointata.data.manifest.own_recordings import own_recordings
 from pointata.errors import ConfigError
 from pointata.evaluation.sources import Choice, open_sources
 from pointata.geometry.rigid import rigid
-from pointata.model.bundle import read_metadata
-from pointata.sampling import SamplingConfig
-from pointata.transfer.augmentation import Augmentation
-from pointata.transfer.videos import ClipSettings, VideoClips
+from pointata.preprocessing.sampling import SamplingConfig
+from pointata.training.augmentation import Augmentation
+from pointata.training.video_clips import ClipSettings, VideoClips
 
 T_WORLD_SENSOR = rigid(np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), np.array([1.0, 2.0, 3.0]))
 

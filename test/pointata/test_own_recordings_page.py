@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from own_folder import PERIOD_NS, edit, frames_of
 
 from pointata import DataError
-from pointata.data.own_recordings import own_recordings
+from pointata.data.manifest.own_recordings import own_recordings
 from pointata.data.video_set import VideoSet
 
 pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed (pip install 'pointata[recordings]')")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pointata.picking import HISTORY, FramePicker
+from pointata.preprocessing.picking import HISTORY, FramePicker
 
 
 def _picked(picker: FramePicker, stamps_s: "list[float] | np.ndarray") -> list[int]:

@@ -4,9 +4,9 @@ import math
 
 import torch
 
+from pointata.adaptation.losses import attention_loss
 from pointata.model.correspondence import Correspondences
 from pointata.model.pooling import FramePool
-from pointata.transfer.losses import attention_loss
 
 
 def still(centres: torch.Tensor) -> Correspondences:

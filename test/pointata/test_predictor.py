@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pointata import UNLABELLED, DataError, Frame
+from pointata.bundles.bundle import BundleMetadata
 from pointata.classes import class_list
-from pointata.decision import Hysteresis, merge_runs
-from pointata.engine import choose_device
 from pointata.errors import ConfigError
 from pointata.geometry.rigid import yaw
-from pointata.model.bundle import BundleMetadata
+from pointata.inference.decision import Hysteresis, merge_runs
+from pointata.inference.engine import choose_device
+from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
-from pointata.predictor import Predictor, PredictorOptions
-from pointata.sampling import SamplingConfig, sample_frame, to_clip
+from pointata.preprocessing.sampling import SamplingConfig, sample_frame, to_clip
 
 ACTIONS = class_list(("a", (1, 0, 0)), ("b", (0, 1, 0)), ("c", (0, 0, 1)))
 THINGS = class_list(("p", (9, 0, 0)), ("q", (0, 9, 0)), ("r", (0, 0, 9)), ("s", (9, 9, 9)))

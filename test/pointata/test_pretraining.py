@@ -10,19 +10,19 @@ import torch
 from scipy.spatial.distance import cdist, pdist
 from torch import Tensor, nn
 
+from pointata.bundles.bundle import load_backbone
+from pointata.data.shapes.catalogue import MAKERS, make_shape
 from pointata.errors import ConfigError, DataError, PointataError
 from pointata.model.backbone import Backbone
-from pointata.model.bundle import load_backbone
 from pointata.model.config import BACKBONES, BackboneConfig
+from pointata.preprocessing.sampling import SamplingConfig
 from pointata.pretraining import frames
-from pointata.pretraining.catalogue import MAKERS, make_shape
 from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.command import classify, pretrain
 from pointata.pretraining.decoder import Decoder, chamfer
 from pointata.pretraining.masked import Density, MaskedAutoencoder, random_mask, thinned
 from pointata.pretraining.shape_data import ShapeAugmentation, ShapeData, ShapeDraws
 from pointata.pretraining.shapes import ShapeSet, load_shapes
-from pointata.sampling import SamplingConfig
 
 SMALL = BackboneConfig(width=16, depth=2, heads=2, tokenizer=(8, 16, 16), position_hidden=8)
 

@@ -11,11 +11,11 @@ from scipy.spatial.transform import Rotation
 
 from pointata import UNLABELLED, DataError
 from pointata.data.files import strictly_increasing
+from pointata.data.formats.semantic_kitti import CLASSES
 from pointata.data.recording import open_recording
-from pointata.data.semantic_kitti import CLASSES
 from pointata.errors import InstallationError
 from pointata.geometry.rigid import rigid
-from pointata.optional import require
+from pointata.system.optional import require
 
 Corrupt = Callable[[Path], object]
 

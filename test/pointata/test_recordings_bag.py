@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from pointata import DataError
-from pointata.data.bag import BagRecording
+from pointata.data.formats.bag import BagRecording
 from pointata.data.pose_track import PoseTrack, fixed_transform
 from pointata.data.recording import open_recording
 from pointata.geometry.rigid import rigid

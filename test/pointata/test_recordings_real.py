@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pointata.data.depth_folder import DepthFolderRecording
-from pointata.data.mars import MarsRecording
+from pointata.data.formats.depth_folder import DepthFolderRecording
+from pointata.data.formats.mars import MarsRecording
 from pointata.data.recording import Recording, open_recording
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from pointata.classes import UNLABELLED, class_list
-from pointata.evaluation.confusion import ConfusionMatrix
-from pointata.evaluation.report_charts import Band, bands_of, latency_chart, timeline
-from pointata.evaluation.report_page import Page
-from pointata.evaluation.report_pictures import birds_eye_pair, camera_pair, forward_axes, lifted, palette
-from pointata.evaluation.report_tables import (
+from pointata.evaluation.metrics.confusion import ConfusionMatrix
+from pointata.report.charts import Band, bands_of, latency_chart, timeline
+from pointata.report.page import Page
+from pointata.report.pictures import birds_eye_pair, camera_pair, forward_axes, lifted, palette
+from pointata.report.tables import (
     confusion_table,
     facts_table,
     iou_table,

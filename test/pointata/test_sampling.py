@@ -8,13 +8,13 @@ from pointata import DataError, Frame
 from pointata.errors import ConfigError
 from pointata.geometry.places import first_of_same
 from pointata.geometry.rigid import yaw
-from pointata.geometry.sampling import (
+from pointata.preprocessing.point_ops.cpu import (
     exact_farthest_points,
     farthest_points,
     sample_indices,
     voxel_owners,
 )
-from pointata.sampling import SamplingConfig, sample_frame
+from pointata.preprocessing.sampling import SamplingConfig, sample_frame
 
 
 def cloud(count: int, seed: int = 0, spread: float = 10.0) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError
-from pointata.evaluation.segment_metrics import (
+from pointata.evaluation.metrics.segments import (
     OVERLAPS,
     Segment,
     SegmentScore,

@@ -9,16 +9,16 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
+from pointata.adaptation.dry_run import contradictions
+from pointata.adaptation.suggestion import clip_frames, suggest, tokens
+from pointata.adaptation.survey import Survey, survey
+from pointata.bundles.bundle import read_metadata
 from pointata.cli import main
-from pointata.data.own_recordings import own_recordings
+from pointata.data.manifest.own_recordings import own_recordings
 from pointata.evaluation.sources import Choice, open_sources
-from pointata.model.bundle import read_metadata
-from pointata.sampling import SamplingConfig
-from pointata.transfer.augmentation import Augmentation
-from pointata.transfer.dry_run import contradictions
-from pointata.transfer.suggestion import clip_frames, suggest, tokens
-from pointata.transfer.survey import Survey, survey
-from pointata.transfer.videos import ClipSettings, VideoClips
+from pointata.preprocessing.sampling import SamplingConfig
+from pointata.training.augmentation import Augmentation
+from pointata.training.video_clips import ClipSettings, VideoClips
 
 for module in ("lightning", "jsonargparse", "torchmetrics"):
     pytest.importorskip(module, reason=f"training needs {module} (pip install {module})")

@@ -10,16 +10,16 @@ import pytest
 import torch
 from scipy.spatial.distance import pdist
 
+from pointata.adaptation.losses import points_loss
+from pointata.bundles.bundle import load_bundle, save_backbone
 from pointata.cli import main
 from pointata.model.backbone import Backbone
-from pointata.model.bundle import load_bundle, save_backbone
 from pointata.model.config import BACKBONES
 from pointata.model.trainable import adapter_state, backbone_state
-from pointata.sampling import SamplingConfig
-from pointata.transfer.augmentation import Augmentation
-from pointata.transfer.cache import SampledRecording, cached_recordings, load_recording
-from pointata.transfer.clips import ClipShape, EpochSampler, FixedClips, RandomClips, collate
-from pointata.transfer.losses import points_loss
+from pointata.preprocessing.sampling import SamplingConfig
+from pointata.training.augmentation import Augmentation
+from pointata.training.clips import ClipShape, EpochSampler, FixedClips, RandomClips, collate
+from pointata.training.recording_cache import SampledRecording, cached_recordings, load_recording
 
 
 def recording(seed: int, frames: int = 9, points: int = 40) -> SampledRecording:

@@ -9,9 +9,9 @@ from own_folder import edit, write_set
 pytest.importorskip("lightning", reason="training needs lightning (pip install lightning)")
 
 from pointata.errors import ConfigError
-from pointata.sampling import SamplingConfig
-from pointata.transfer.augmentation import Augmentation
-from pointata.transfer.videos import ClipSettings, VideoClips
+from pointata.preprocessing.sampling import SamplingConfig
+from pointata.training.augmentation import Augmentation
+from pointata.training.video_clips import ClipSettings, VideoClips
 
 
 def clips_of(folder: Path, **settings: Any) -> VideoClips:

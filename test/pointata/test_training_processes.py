@@ -13,11 +13,11 @@ import torch
 from test_training import arguments
 from witness import fingerprints
 
+from pointata.bundles.bundle import load_bundle
 from pointata.cli import main
 from pointata.errors import ConfigError
-from pointata.model.bundle import load_bundle
-from pointata.sampling import SamplingConfig
-from pointata.transfer.videos import ClipSettings, VideoClips
+from pointata.preprocessing.sampling import SamplingConfig
+from pointata.training.video_clips import ClipSettings, VideoClips
 
 for module in ("lightning", "jsonargparse", "torchmetrics", "open3d"):
     pytest.importorskip(module, reason=f"training on the simulator needs {module} (pip install {module})")

@@ -13,8 +13,8 @@ import pytest
 import torch
 from test_training import arguments
 
+from pointata.bundles.bundle import read_metadata
 from pointata.cli import main
-from pointata.model.bundle import read_metadata
 
 for module in ("lightning", "jsonargparse", "torchmetrics", "open3d"):
     pytest.importorskip(module, reason=f"training on the simulator needs {module} (pip install {module})")
@@ -112,7 +112,7 @@ SAVES = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-from pointata.transfer.run import WholeFiles
+from pointata.training.cli import WholeFiles
 
 torch.set_num_threads(1)
 path, moments, count = Path(sys.argv[1]), random.Random(0), 0
@@ -181,7 +181,7 @@ def test_a_checkpoint_of_another_run_is_a_sentence(
 def test_an_interrupted_save_of_the_ledger_leaves_the_older_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pointata.transfer.ledger import Ledger
+    from pointata.training.run_log import Ledger
 
     Ledger().save(tmp_path / "net.json", name="net")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from pointata.evaluation.video_metrics import VideoVote
-from pointata.transfer.vote import VideoVoteAccuracy
+from pointata.evaluation.metrics.vote import VideoVote
+from pointata.training.vote import VideoVoteAccuracy
 
 
 def test_vote_by_hand() -> None:

@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 from scipy.linalg import sqrtm
 from torch import Tensor
 
+from pointata.alignment.transport.label_distances import (
+    LabelDistance,
+    diagonal_distances,
+    exact_distances,
+    full_distances,
+)
+from pointata.alignment.transport.labels import pseudo_labels
+from pointata.alignment.transport.mmd import mmd
+from pointata.alignment.transport.otdd import otdd
+from pointata.alignment.transport.sinkhorn import entropic_cost, sinkhorn_divergence, squared_distances
 from pointata.errors import ConfigError, DataError
-from pointata.transport.label_distances import LabelDistance, diagonal_distances, exact_distances, full_distances
-from pointata.transport.labels import pseudo_labels
-from pointata.transport.mmd import mmd
-from pointata.transport.otdd import otdd
-from pointata.transport.sinkhorn import entropic_cost, sinkhorn_divergence, squared_distances
 
 KINDS: tuple[LabelDistance, ...] = ("diagonal", "full", "exact")
 TIGHT: dict[str, Any] = {"tolerance": 1e-8, "max_iterations": 20000}

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from pointata import Frame
+from pointata.bundles.bundle import read_metadata
 from pointata.data.recording import open_recording
-from pointata.model.bundle import read_metadata
-from pointata.predictor import Predictor, PredictorOptions
-from pointata.sampling import to_clip
+from pointata.inference.predictor import Predictor, PredictorOptions
+from pointata.preprocessing.sampling import to_clip
 
 
 def clutter(count: int, spread_m: float, frames: int = 30) -> Iterable[Frame]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError
-from pointata.evaluation.metrics import accuracy, recall_per_class
-from pointata.evaluation.video_metrics import VideoVote
+from pointata.evaluation.metrics.summary import accuracy, recall_per_class
+from pointata.evaluation.metrics.vote import VideoVote
 
 NAMES = ("wave", "clap", "kick")
 

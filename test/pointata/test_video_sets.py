@@ -15,7 +15,7 @@ from video_set_checks import check_sources
 
 from pointata import UNLABELLED, DataError
 from pointata.classes import class_list
-from pointata.data.mars import ACTIONS, mars
+from pointata.data.formats.mars import ACTIONS, mars
 from pointata.data.simulator import ROOM_CLASSES, RoomSimulator, StreetSimulator
 from pointata.data.video_set import Video, VideoSet
 from pointata.data.video_sets import open_video_set, verify
@@ -163,7 +163,7 @@ def test_registry_says_what_it_needs(spec: str, words: str) -> None:
 
 def test_registry_hands_own_recordings_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = SimpleNamespace(own_recordings=lambda root: ("opened", root))
-    monkeypatch.setitem(sys.modules, "pointata.data.own_recordings", module)
+    monkeypatch.setitem(sys.modules, "pointata.data.manifest.own_recordings", module)
     monkeypatch.setenv("HOME", str(tmp_path.parent))
     assert open_video_set(f"recordings:~/{tmp_path.name}") == ("opened", tmp_path)  # type: ignore[comparison-overlap]
 

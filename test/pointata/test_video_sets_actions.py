@@ -9,8 +9,8 @@ import pytest
 from video_set_checks import check_sources, write_clouds
 
 from pointata import DataError
-from pointata.data import msr_action3d as msr
-from pointata.data import ntu_rgbd as ntu
+from pointata.data.formats import msr_action3d as msr
+from pointata.data.formats import ntu_rgbd as ntu
 from pointata.data.video_sets import open_video_set, verify
 
 WIDTH, HEIGHT = 8, 6

@@ -13,7 +13,7 @@ import pytest
 from video_set_checks import check_sources, write_clouds
 
 from pointata import DataError
-from pointata.data import msr_action3d as msr
+from pointata.data.formats import msr_action3d as msr
 from pointata.data.video_sets import verify
 
 

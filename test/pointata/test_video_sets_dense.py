@@ -10,8 +10,8 @@ import pytest
 from video_set_checks import check_sources
 
 from pointata import UNLABELLED, DataError
-from pointata.data.hoi4d import hoi4d
-from pointata.data.synthia4d import CLASSES, synthia4d
+from pointata.data.formats.hoi4d import hoi4d
+from pointata.data.formats.synthia4d import CLASSES, synthia4d
 from pointata.data.video_sets import open_video_set, verify
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 import torch
 
-from pointata.transfer.clips import ClipBatch
+from pointata.training.clips import ClipBatch
 
 
 def fingerprints(batch: ClipBatch) -> list[str]:

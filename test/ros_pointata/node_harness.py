@@ -23,7 +23,7 @@ from std_msgs.msg import Header
 
 from pointata import ActionResult, ActionSegment, ClassInfo, Frame, Prediction, SemanticResult
 from pointata.classes import class_list
-from pointata.stream import PredictorOptions
+from pointata.inference.stream import PredictorOptions
 from ros_pointata.cloud import build_cloud, ns_to_stamp
 from ros_pointata.executable import spin
 from ros_pointata.node import PointataNode

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pointata.model.bundle import shipped_bundles
+from pointata.bundles.bundle import shipped_bundles
 from ros_pointata.demo.cli import build_parser
 from ros_pointata.demo.process import ChildProcess, DemoError, free_domain, isolated_environment
 
@@ -32,11 +32,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options that name the bundles: the shipped ones, or untrained ones where none are shipped."""
     if {"sim_room", "sim_street"} <= set(shipped_bundles()):
         return []
+    from pointata.bundles.bundle import BundleMetadata, save_bundle
     from pointata.data.simulator import ACTIONS, ROOM_CLASSES, STREET_CLASSES
-    from pointata.model.bundle import BundleMetadata, save_bundle
     from pointata.model.config import preset
     from pointata.model.pointata import PointATA
-    from pointata.sampling import SamplingConfig
+    from pointata.preprocessing.sampling import SamplingConfig
 
     folder = tmp_path_factory.mktemp("bundles")
     options = []

@@ -15,12 +15,12 @@ pytest.importorskip("ros_pointata.msg", reason="needs the generated messages of 
 from nav_msgs.msg import Odometry
 from node_harness import Harness, cloud
 
+from pointata.bundles.bundle import load_bundle, save_bundle
 from pointata.data.recording import open_recording
 from pointata.data.served import ServedRecording
 from pointata.evaluation.offline import evaluate
 from pointata.geometry.pose import Pose
-from pointata.model.bundle import load_bundle, save_bundle
-from pointata.predictor import Predictor
+from pointata.inference.predictor import Predictor
 from ros_pointata.cloud import ns_to_stamp, stamp_to_ns
 from ros_pointata.model import load_predictor
 from ros_pointata.publishers import ACTION

@@ -188,6 +188,6 @@ def test_the_wheel_holds_licence_authors_addresses_and_bundles(tmp_path: Path) -
     assert {line.split(",")[0] for line in said.get_all("Project-URL", [])} == {"Repository", "Issues"}
     assert "Programming Language :: Python :: 3" in said.get_all("Classifier", [])
     assert "# pointata" in said.get_payload()
-    bundles = {path.name for path in (ROOT / "pointata/src/pointata/bundles").glob("*.safetensors")}
+    bundles = {path.name for path in (ROOT / "pointata/src/pointata/bundles/files").glob("*.safetensors")}
     assert len(bundles) >= 3
     assert {Path(name).name for name in names if name.endswith(".safetensors")} == bundles

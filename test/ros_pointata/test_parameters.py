@@ -77,7 +77,7 @@ def test_what_is_out_of_range_is_refused_by_name(name: str, value: object) -> No
 
 
 def test_the_options_of_the_predictor_have_the_defaults_of_the_predictor() -> None:
-    from pointata.predictor import PredictorOptions
+    from pointata.inference.predictor import PredictorOptions
 
     options, parameters = PredictorOptions(), Parameters()
     for group in (parameters.window, parameters.crop, parameters.action):

@@ -10,8 +10,8 @@ import pytest
 import ros_pointata.model
 from pointata import DataError, Prediction
 from pointata.data.pointcloud2 import DecodedCloud
-from pointata.merging import RecentClouds
-from pointata.picking import FramePicker
+from pointata.preprocessing.merging import RecentClouds
+from pointata.preprocessing.picking import FramePicker
 from ros_pointata.ego_motion import PoseEstimate
 from ros_pointata.health import Health
 from ros_pointata.pipeline import Job, Pipeline, PreparedJob

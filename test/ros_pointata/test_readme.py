@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pointata.model.bundle import load_bundle
+from pointata.bundles.bundle import load_bundle
 from ros_pointata.parameters import render_markdown_table
 
 tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")

@@ -8,16 +8,16 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from pointata import __version__
-from pointata.arguments import Parser
 from pointata.errors import PointataError, UsageError
-from pointata.optional import require
+from pointata.system.arguments import Parser
+from pointata.system.optional import require
 
 
 def info(arguments: Sequence[str]) -> None:
     """Print the metadata of bundles as YAML."""
     import yaml
 
-    from pointata.model.bundle import describe, shipped_bundles
+    from pointata.bundles.bundle import describe, shipped_bundles
 
     parser = Parser("info", "Show what a bundle says of itself.", "pointata info sim_room")
     parser.add_argument("models", nargs="*", help="bundles: paths or shipped names; none for all shipped ones")
@@ -47,13 +47,13 @@ COMMANDS = {
         "make a backbone of an official Point-MAE checkpoint",
     ),
     "align": Command(
-        "pointata.transfer.align_command", "align", "training", "stage 1: align the embedder by optimal transport"
+        "pointata.alignment.command", "align", "training", "stage 1: align the embedder by optimal transport"
     ),
     "adapt": Command(
-        "pointata.transfer.command", "adapt", "training", "stage 2: train adapters and heads (or more) on point videos"
+        "pointata.adaptation.command", "adapt", "training", "stage 2: train adapters and heads (or more) on point videos"
     ),
     "frame-heads": Command(
-        "pointata.transfer.command", "frame_heads", "training",
+        "pointata.adaptation.command", "frame_heads", "training",
         "train a bundle's action heads further, its trunk frozen",
     ),
     "evaluate": Command("pointata.evaluation.command", "run", "", "measure a bundle on recordings or a data set"),

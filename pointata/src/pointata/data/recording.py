@@ -141,7 +141,7 @@ def option_value(text: str) -> bool | int | float | str:
 def _find_reader(spec: str | Path) -> tuple[Any, str | Path]:
     """Reader class and the argument for it."""
     if str(spec).startswith("sim:"):
-        from pointata.data.simulation import SimulatedRecording
+        from pointata.data.formats.simulation import SimulatedRecording
 
         return SimulatedRecording, str(spec)
     path = Path(spec).expanduser()
@@ -157,15 +157,15 @@ def _find_reader(spec: str | Path) -> tuple[Any, str | Path]:
 
 def _reader_of_file(path: Path) -> Any:
     if path.suffix in (".mcap", ".db3", ".bag"):
-        from pointata.data.bag import BagRecording
+        from pointata.data.formats.bag import BagRecording
 
         return BagRecording
     if path.suffix == ".mat":
-        from pointata.data.mars import MarsRecording
+        from pointata.data.formats.mars import MarsRecording
 
         return MarsRecording
     if path.suffix == ".npz":
-        from pointata.data.npz_recording import NpzClipRecording
+        from pointata.data.formats.npz_recording import NpzClipRecording
 
         return NpzClipRecording
     return None
@@ -173,25 +173,25 @@ def _reader_of_file(path: Path) -> Any:
 
 def _reader_of_folder(path: Path) -> Any:
     if (path / "metadata.yaml").is_file():
-        from pointata.data.bag import BagRecording
+        from pointata.data.formats.bag import BagRecording
 
         return BagRecording
     if (path / "velodyne_points" / "data").is_dir():
-        from pointata.data.kitti_raw import KittiRawRecording
+        from pointata.data.formats.kitti_raw import KittiRawRecording
 
         return KittiRawRecording
     if (path / "velodyne").is_dir():
-        from pointata.data.semantic_kitti import SemanticKittiRecording
+        from pointata.data.formats.semantic_kitti import SemanticKittiRecording
 
         return SemanticKittiRecording
     if any(path.glob("frame-*.depth.png")):
-        from pointata.data.depth_folder import DepthFolderRecording
+        from pointata.data.formats.depth_folder import DepthFolderRecording
 
         return DepthFolderRecording
     first = min(path.glob("*.npz"), default=None)
     if first is not None and not (path / "manifest.yaml").exists():  # beside a manifest lie clips of their own
-        from pointata.data.npz_file import open_npz
-        from pointata.data.npz_recording import NpzFolderRecording
+        from pointata.data.formats.npz_file import open_npz
+        from pointata.data.formats.npz_recording import NpzFolderRecording
 
         return NpzFolderRecording if "points" in open_npz(first)[1] else None
     return None

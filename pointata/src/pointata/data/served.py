@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from pointata.data.recording import Recording
 from pointata.frame import LabelledFrame
-from pointata.merging import RecentClouds, merge_labelled
-from pointata.picking import FramePicker
+from pointata.preprocessing.merging import RecentClouds, merge_labelled
+from pointata.preprocessing.picking import FramePicker
 
 #: A longer pause separates the frames before it from those after it, seconds; the node's `window.max_gap_s`.
 MAX_GAP_S = 1.0

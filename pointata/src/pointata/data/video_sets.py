@@ -24,15 +24,25 @@ class _Known:
 
 
 _KNOWN = {
-    "msr-action3d": _Known("msr_action3d", "msr_action3d", "a folder of a##_s##_e##_sdepth.bin, or of such .npz"),
-    "ntu-rgbd": _Known("ntu_rgbd", "ntu_rgbd", "a folder of S###C###P###R###A###.npz; ?stride=2 for half the frames"),
-    "hoi4d": _Known("hoi4d", "hoi4d", "a folder of train*.h5 and test*.h5 (action segmentation)"),
-    "synthia4d": _Known("synthia4d", "synthia4d", "a folder of SYNTHIA-SEQS-##-NAME-######.npz"),
-    "semantic-kitti": _Known("semantic_kitti", "semantic_kitti", "the folder above sequences/##, or one sequence"),
-    "kitti-raw": _Known("kitti_raw", "kitti_raw", "a drive (with velodyne_points/data) or a folder of drives or dates"),
-    "mars": _Known("mars", "mars", "a folder with subject#/radar_data#.mat, there or below"),
-    "sim": _Known("simulation", "simulated", "room or street, as in sim:room?recordings=20&frames=100"),
-    "recordings": _Known("own_recordings", "own_recordings", "a folder of your own recordings with their manifest"),
+    "msr-action3d": _Known(
+        "formats.msr_action3d", "msr_action3d", "a folder of a##_s##_e##_sdepth.bin, or of such .npz"
+    ),
+    "ntu-rgbd": _Known(
+        "formats.ntu_rgbd", "ntu_rgbd", "a folder of S###C###P###R###A###.npz; ?stride=2 for half the frames"
+    ),
+    "hoi4d": _Known("formats.hoi4d", "hoi4d", "a folder of train*.h5 and test*.h5 (action segmentation)"),
+    "synthia4d": _Known("formats.synthia4d", "synthia4d", "a folder of SYNTHIA-SEQS-##-NAME-######.npz"),
+    "semantic-kitti": _Known(
+        "formats.semantic_kitti", "semantic_kitti", "the folder above sequences/##, or one sequence"
+    ),
+    "kitti-raw": _Known(
+        "formats.kitti_raw", "kitti_raw", "a drive (with velodyne_points/data) or a folder of drives or dates"
+    ),
+    "mars": _Known("formats.mars", "mars", "a folder with subject#/radar_data#.mat, there or below"),
+    "sim": _Known("formats.simulation", "simulated", "room or street, as in sim:room?recordings=20&frames=100"),
+    "recordings": _Known(
+        "manifest.own_recordings", "own_recordings", "a folder of your own recordings with their manifest"
+    ),
 }
 
 

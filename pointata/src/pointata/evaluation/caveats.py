@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from pointata.bundles.bundle import BundleMetadata
 from pointata.data.recording import Recording
 from pointata.evaluation.training_overlap import TrainedOn
-from pointata.model.bundle import BundleMetadata
-from pointata.picking import TOLERANCE
+from pointata.preprocessing.picking import TOLERANCE
 
 #: Recordings that a sentence names; of more it gives the number.
 _NAMED = 3

@@ -5,16 +5,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pointata.arguments import Parser, Whole
+from pointata.bundles.bundle import resolve, state_score
 from pointata.errors import ConfigError, DataError
 from pointata.evaluation.caveats import caveats
 from pointata.evaluation.display import progress, show
 from pointata.evaluation.offline import Part, evaluate
 from pointata.evaluation.score import OfflineScore
 from pointata.evaluation.sources import Choice, names_video_set, open_sources
-from pointata.model.bundle import resolve, state_score
+from pointata.inference.predictor import Predictor
 from pointata.paths import require_folder
-from pointata.predictor import Predictor
+from pointata.system.arguments import Parser, Whole
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from pointata.data.recording import Recording
-from pointata.evaluation.metrics import iou_per_class, recall_per_class
+from pointata.evaluation.metrics.summary import iou_per_class, recall_per_class
 from pointata.evaluation.offline import Part, Watch
 from pointata.evaluation.score import OfflineScore, reasons
 from pointata.evaluation.sources import VideoRecording

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from pointata.classes import UNLABELLED, ClassInfo
 from pointata.data.recording import Recording
 from pointata.errors import DataError, InferenceError
-from pointata.evaluation.metrics import window_labels
+from pointata.evaluation.metrics.summary import window_labels
 from pointata.evaluation.score import OfflineScore
 from pointata.frame import LabelledFrame
+from pointata.inference.predictor import Predictor
 from pointata.prediction import Prediction
-from pointata.predictor import Predictor
-from pointata.rates import gaps_s, mean_rate_hz
+from pointata.preprocessing.rates import gaps_s, mean_rate_hz
 
 #: Takes a recording and its frames and hands the frames on, as they are asked for: to see how far it is.
 Watch = Callable[[Recording, Iterable[LabelledFrame]], Iterable[LabelledFrame]]

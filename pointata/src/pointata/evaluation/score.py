@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pointata.classes import ClassInfo
-from pointata.evaluation.confusion import ConfusionMatrix
-from pointata.evaluation.metrics import accuracy, iou_per_class, mean_iou, percentiles
-from pointata.evaluation.segment_metrics import SegmentScore
-from pointata.evaluation.video_metrics import VideoVote
+from pointata.evaluation.metrics.confusion import ConfusionMatrix
+from pointata.evaluation.metrics.segments import SegmentScore
+from pointata.evaluation.metrics.summary import accuracy, iou_per_class, mean_iou, percentiles
+from pointata.evaluation.metrics.vote import VideoVote
 
 
 @dataclass
@@ -21,7 +21,7 @@ class OfflineScore:
 
     `segments` scores the newest frame's action segment, frame by frame, as a sequence, and `segments_compat` does so as
     HOI4D's script does; None without that task. `vote` scores videos of one action, `windows` runs of `window_frames`
-    frames (see `pointata.evaluation.metrics.window_labels`); None without the task "action".
+    frames (see `pointata.evaluation.metrics.summary.window_labels`); None without the task "action".
     """
 
     confusions: dict[str, ConfusionMatrix]

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pointata.bundles.bundle import BundleMetadata
 from pointata.data.recording import Origin, Recording, open_recording
 from pointata.data.served import ServedRecording
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.data.video_sets import open_video_set
 from pointata.errors import ConfigError
 from pointata.frame import LabelledFrame
-from pointata.model.bundle import BundleMetadata
 
 _log = logging.getLogger(__name__)
 

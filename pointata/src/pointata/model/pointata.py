@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from pointata.model.adapter import PointVideoAdapter, with_history
-from pointata.model.align import PointAlignEmbedder
 from pointata.model.backbone import Backbone
 from pointata.model.config import NetworkConfig
 from pointata.model.context import SpatialContextEncoder
 from pointata.model.correspondence import TAPS, correspond
+from pointata.model.embedder import PointAlignEmbedder
 from pointata.model.heads import ActionHead, SegmentsHead, SemanticHead
 from pointata.model.pooling import FramePool
 from pointata.model.state import Clip, StreamState

@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 from lightning.pytorch.cli import LightningArgumentParser
 
-from pointata.arguments import SEED, Whole
-from pointata.memory import keep_freed_memory
-from pointata.model.bundle import read_backbone
+from pointata.bundles.bundle import read_backbone
 from pointata.paths import require_folder
 from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.masked import Pretrain
 from pointata.pretraining.shape_data import ShapeData
 from pointata.pretraining.shapes import load_shapes
-from pointata.transfer.arguments import SettingsParser, wording
-from pointata.transfer.run import TrainingCLI, fit
+from pointata.system.arguments import SEED, Whole
+from pointata.system.memory import keep_freed_memory
+from pointata.training.arguments import SettingsParser, wording
+from pointata.training.cli import TrainingCLI, fit
 
 _log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pointata.data.simulation import simulated
+from pointata.data.formats.simulation import simulated
 from pointata.data.simulator.splits import Split
 from pointata.errors import ConfigError
-from pointata.sampling import SamplingConfig
-from pointata.transfer.cache import cached_recordings, load_recording, log_progress
+from pointata.preprocessing.sampling import SamplingConfig
+from pointata.training.recording_cache import cached_recordings, load_recording, log_progress
 
 #: The samplings of config/train/sim_room.yaml and sim_street.yaml, so that they share the sampled recordings.
 ROOM = SamplingConfig(points=1024, range_power=1.5, scale_m=2.0, point_neighbours=0)

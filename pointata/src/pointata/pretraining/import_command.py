@@ -4,10 +4,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pointata.arguments import Parser
-from pointata.model.bundle import save_backbone
+from pointata.bundles.bundle import save_backbone
 from pointata.model.point_mae import import_checkpoint
 from pointata.paths import require_folder
+from pointata.system.arguments import Parser
 
 _log = logging.getLogger(__name__)
 

@@ -8,14 +8,14 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from pointata.bundles.bundle import save_backbone
 from pointata.errors import ConfigError
 from pointata.geometry.neighbours import gather
 from pointata.model.backbone import Backbone
-from pointata.model.bundle import save_backbone
 from pointata.model.config import preset
 from pointata.model.tokenizer import group
 from pointata.pretraining.decoder import Decoder, chamfer
-from pointata.schedule import stepwise
+from pointata.training.schedule import stepwise
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from pointata.data.meshes import mesh_files, read_mesh, seen_from, surface_points
+from pointata.data.shapes.catalogue import MAKERS, make_shape
+from pointata.data.shapes.meshes import mesh_files, read_mesh, seen_from, surface_points
 from pointata.data.simulator.shapes import Mesh
 from pointata.data.simulator.splits import Split
 from pointata.errors import DataError
-from pointata.geometry.sampling import sample_indices
-from pointata.pretraining.catalogue import MAKERS, make_shape
+from pointata.preprocessing.point_ops.cpu import sample_indices
 from pointata.pretraining.frames import load_frames
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.data.simulator.shapes import Solid, merge
-from pointata.optional import require
+from pointata.system.optional import require
 
 
 class Hits(NamedTuple):

@@ -1,0 +1,1 @@
+"""Stage 2: adapters and heads on point videos."""

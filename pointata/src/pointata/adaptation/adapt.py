@@ -1,0 +1,322 @@
+"""Stage 2, adapt: train the network's adapters and heads, or more of it, on clips."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
+
+from pointata.adaptation.losses import attention_loss, class_weights, frames_loss, points_loss
+from pointata.alignment.embedder_file import load_aligned
+from pointata.bundles.bundle import BundleMetadata, require_place, save_bundle
+from pointata.classes import UNLABELLED
+from pointata.errors import ConfigError
+from pointata.inference.decision import action_voters
+from pointata.model.config import NetworkConfig, preset
+from pointata.model.pointata import PointATA
+from pointata.model.state import Clip
+from pointata.model.trainable import (
+    POINT_NET,
+    Mode,
+    freeze_statistics,
+    is_trained,
+    parameter_counts,
+    set_trainable,
+)
+from pointata.training.clips import ClipBatch
+from pointata.training.network import on_backbone
+from pointata.training.schedule import stepwise
+from pointata.training.vote import VideoVoteAccuracy
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """What is trained, and how."""
+
+    name: str
+    """Name of the adapter bundle that is made."""
+    backbone: str
+    """Backbone bundle: used (a name or path), or made where mode is "scratch"."""
+    preset: str = "tiny"
+    """Size of the network: "tiny", "small" or "base"."""
+    mode: Mode = "adapters"
+    """What is trained: "adapters", "linear_probe", "full" (makes <name>_backbone), "scratch"."""
+    aligned: Path | None = None
+    """Embedder that stage 1 aligned (what `pointata align` wrote); None to start from the backbone's tokenizer."""
+    groups: int = 64
+    """Tokens of a frame."""
+    group_size: int = 32
+    """Points of a token."""
+    window: int = 16
+    """Frames that the action head looks back over."""
+    height: bool = False
+    """Give the network each point's height above the lowest points of its frame."""
+    learning_rate: float = 1e-3
+    """Peak rate of AdamW, reached after the warm-up, then cosine to zero."""
+    embedder_rate_factor: float = 0.1
+    """Share of the rate that the embedder's copy of the tokenizer learns at, except in mode "scratch"; 0 freezes it."""
+    weight_decay: float = 0.05
+    """Of AdamW; none on vectors."""
+    warmup_steps: int = 50
+    """Steps of linear warm-up."""
+    actor: str | None = None
+    """Point class that acts: the pooling is taught to attend to its tokens. None leaves the attention to itself."""
+    label_smoothing: float = 0.1
+    """Of the action losses."""
+    settle_frames: int = 4
+    """First frames of a clip that the action losses leave out."""
+    class_weight_power: float = 0.5
+    """Point classes are weighted by (1 / share) ** power."""
+
+    def __post_init__(self) -> None:
+        if self.learning_rate <= 0 or not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"learning_rate must be above 0 and label_smoothing from 0 to below 1: {self}")
+        least = min(self.embedder_rate_factor, self.weight_decay, self.warmup_steps, self.class_weight_power)
+        if least < 0:
+            raise ConfigError(
+                f"embedder_rate_factor, weight_decay, warmup_steps and class_weight_power must not be negative: {self}"
+            )
+        if self.aligned is not None and self.mode == "scratch":
+            raise ConfigError("an aligned embedder belongs to a backbone: it cannot start a network from scratch")
+        if self.aligned is not None and not self.aligned.is_file():
+            raise ConfigError(f"aligned embedder {self.aligned} does not exist: make it with `pointata align`")
+
+
+class Adapt(lightning.LightningModule):
+    """Trains a `PointATA` network in one of the modes of `pointata.model.trainable`."""
+
+    model: PointATA
+    _point_weights: Tensor
+    #: Confusion of the last validation's clips, rows truth, columns prediction; empty without the task "action".
+    clip_confusion: list[list[int]]
+
+    def __init__(self, settings: AdaptSettings) -> None:
+        """Take the settings; `build` makes the network when the data are known, before training."""
+        super().__init__()
+        self.settings = settings
+        self.clip_confusion = []
+
+    def build(self, data: Any) -> None:
+        """Build the network for a data module: its heads, features and classes.
+
+        Raises:
+            ConfigError, BundleError: the settings contradict the data, or a bundle is missing or does not fit.
+        """
+        p = self.settings
+        config = preset(
+            p.preset,
+            groups=p.groups,
+            group_size=p.group_size,
+            window=p.window,
+            height=p.height,
+            features=data.features,
+            heads={task: len(classes) for task, classes in data.heads.items()},
+        )
+        if {"action", "segments"} & set(config.heads) and not 0 <= p.settle_frames < data.shortest_clip:
+            raise ConfigError(f"settle_frames ({p.settle_frames}) must be below the clip's {data.shortest_clip} frames")
+        self._metadata(config, data)  # refuses what no bundle can hold, before any training
+        self.model = self._network(config)
+        if p.aligned is not None:
+            load_aligned(p.aligned, self.model)
+        set_trainable(self.model, p.mode, self._trains_point_net)
+        self._actor = self._actor_id([c.name for c in data.heads.get("semantic", ())])
+        self.accuracy = torch.nn.ModuleDict(
+            {
+                task: MulticlassAccuracy(config.heads[task], average="micro", ignore_index=-1)
+                for task in ("action", "segments")
+                if task in config.heads
+            }
+        )
+        if "action" in config.heads:
+            self.action_accuracy = MulticlassAccuracy(config.heads["action"], average="micro", ignore_index=-1)
+            self.vote_accuracy = VideoVoteAccuracy(len(data.validation_videos), config.heads["action"])
+            self.confusion = MulticlassConfusionMatrix(config.heads["action"], ignore_index=-1)
+        if "semantic" in config.heads:
+            self.miou = MulticlassJaccardIndex(config.heads["semantic"], ignore_index=UNLABELLED)
+
+    @property
+    def _trains_point_net(self) -> bool:
+        return self.settings.embedder_rate_factor > 0
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """Number of trained parameters and of all parameters."""
+        return parameter_counts(self.model, self.settings.mode, self._trains_point_net)
+
+    def _actor_id(self, names: list[str]) -> int | None:
+        if self.settings.actor is None:
+            return None
+        if self.settings.actor not in names:
+            raise ConfigError(f"actor {self.settings.actor!r} is no point class of the data ({', '.join(names)})")
+        return names.index(self.settings.actor)
+
+    def _network(self, config: NetworkConfig) -> PointATA:
+        return PointATA(config) if self.settings.mode == "scratch" else on_backbone(self.settings.backbone, config)
+
+    def train(self, mode: bool = True) -> "Adapt":
+        """Switch to training; the statistics of frozen normalisation layers stay as they are."""
+        super().train(mode)
+        if hasattr(self, "model"):
+            freeze_statistics(self.model, self.settings.mode, self._trains_point_net)
+        return self
+
+    def on_fit_start(self) -> None:
+        """Freeze what is frozen, and weigh the point classes."""
+        self.train()
+        self.weigh_classes(self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    def weigh_classes(self, data: Any) -> None:
+        """Weigh the point classes by their share in the training data."""
+        if "semantic" in self.model.heads:
+            counts = torch.from_numpy(data.label_counts())
+            self._point_weights = class_weights(counts, self.settings.class_weight_power).to(self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """Draw dropout afresh, by seed and epoch alone: a resumed run goes on as if it had never stopped."""
+        seed = self.trainer.datamodule.seed  # type: ignore[attr-defined]
+        torch.manual_seed(seed + 1_000_003 * (self.current_epoch + 1) + self.global_rank)
+
+    def losses(self, batch: ClipBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Losses and logits by task; those of the frame heads begin after the frames that settle."""
+        p, heads = self.settings, self.model.heads
+        state = self.model.initial_state(len(batch.actions))
+        clip = batch.clip
+        encoded, _ = self.model.encode(replace(clip, neighbours=None), state)
+        losses, logits = {}, {}
+        late = slice(p.settle_frames, None)
+        if "action" in heads:
+            logits["action"] = heads["action"](encoded.pooled[:, late], encoded.valid[:, late])
+        if "segments" in heads:
+            logits["segments"] = heads["segments"](encoded.frames, state.segments)[0][:, late]
+        for task, scores in logits.items():
+            losses[task] = frames_loss(scores, batch.actions[:, late], p.label_smoothing)
+        if self._actor is not None and encoded.attention is not None:
+            losses["attention"] = attention_loss(encoded.attention, batch.labels, self._actor)
+        if "semantic" in heads and clip.neighbours is not None:
+            dense = clip.neighbours.shape[1]
+            logits["semantic"] = self.model.semantic(encoded, _tail(clip, dense))
+            losses["semantic"] = points_loss(logits["semantic"], batch.labels[:, -dense:], self._point_weights)
+        return losses, logits
+
+    def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
+        """Sum of the losses of all tasks."""
+        losses, _ = self.losses(batch)
+        total = torch.stack(list(losses.values())).sum()
+        self.log_dict({f"train/{task}": value for task, value in losses.items()}, batch_size=len(batch.actions))
+        self.log("train/loss", total, prog_bar=True, batch_size=len(batch.actions))
+        return total
+
+    def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
+        """Accuracy at the newest frame of each clip, mIoU of its points.
+
+        "val/accuracy" is that of the action the node would report, before hysteresis: the mean of the scores of both
+        frame heads where both have the same classes.
+        """
+        losses, logits = self.losses(batch)
+        self.log_dict(
+            {f"val/{task}_loss": value for task, value in losses.items()},
+            batch_size=len(batch.actions),
+            sync_dist=True,
+        )
+        newest = batch.actions[:, -1]
+        for task, accuracy in self.accuracy.items():
+            accuracy(logits[task][:, -1], newest)
+            self.log(f"val/{task}_accuracy", cast(Metric, accuracy))
+        if "action" in logits:
+            of_action = self._of_action(logits)
+            self.action_accuracy(of_action, newest)
+            self.vote_accuracy.update(batch.videos, of_action, newest)
+            self.confusion.update(of_action, newest)
+            self.log("val/accuracy", self.action_accuracy, prog_bar=True)
+        if "semantic" in logits:
+            dense = logits["semantic"].shape[1]
+            self.miou(logits["semantic"].flatten(0, 2), batch.labels[:, -dense:].flatten())
+            self.log("val/miou", self.miou, prog_bar=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Let the clips of a video vote, where whole videos have a class."""
+        if "action" in self.model.heads:
+            if "segments" not in self.trainer.datamodule.own_heads:  # type: ignore[attr-defined]
+                self.log("val/video_accuracy", self.vote_accuracy.compute())
+            self.clip_confusion = self.confusion.compute().tolist()
+            self.vote_accuracy.reset()
+            self.confusion.reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the last validation's confusion: a run resumed after its last epoch validates no more."""
+        checkpoint["clip_confusion"] = self.clip_confusion
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The way back."""
+        self.clip_confusion = checkpoint.get("clip_confusion", [])
+
+    def _of_action(self, logits: dict[str, Tensor]) -> Tensor:
+        """(B, C) probabilities of the newest frame's action, as `Predictor` reports them."""
+        voters = action_voters(self.trainer.datamodule.heads)  # type: ignore[attr-defined]
+        return torch.stack([logits[task][:, -1].softmax(-1) for task in voters]).mean(dim=0)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with linear warm-up and cosine decay; no decay on vectors."""
+        p = self.settings
+        slow = 1.0 if p.mode == "scratch" else p.embedder_rate_factor
+        groups: dict[tuple[bool, bool], list[Tensor]] = {}
+        for name, parameter in self.model.named_parameters():
+            if is_trained(name, p.mode, self._trains_point_net):
+                groups.setdefault((name.startswith(POINT_NET), parameter.dim() > 1), []).append(parameter)
+        optimizer = torch.optim.AdamW(
+            [
+                {
+                    "params": parameters,
+                    "lr": p.learning_rate * (slow if embedder else 1.0),
+                    "weight_decay": p.weight_decay if matrix else 0.0,
+                }
+                for (embedder, matrix), parameters in groups.items()
+            ]
+        )
+        return stepwise(optimizer, p.warmup_steps, int(self.trainer.estimated_stepping_batches))
+
+    def _metadata(self, config: NetworkConfig, data: Any, **training: Any) -> BundleMetadata:
+        p = self.settings
+        return BundleMetadata(
+            name=p.name,
+            network=config,
+            sampling=data.sampling,
+            heads=data.heads,
+            frame_period_s=data.frame_period_s,
+            merge=data.merge,
+            backbone=f"{p.name}_backbone" if p.mode == "full" else Path(p.backbone).stem,
+            training={**data.description, "mode": p.mode, "preset": p.preset, **training},
+            simulated=data.simulated,
+            data_licence=data.data_licence,
+        )
+
+    @property
+    def _makes_backbone(self) -> bool:
+        return self.settings.mode in ("scratch", "full")
+
+    def require_place(self, folder: Path, data: Any) -> None:
+        """Refuse a folder that `save` could not write into, before there is anything to save."""
+        require_place(folder, self.model, self._metadata(self.model.config, data), self._makes_backbone)
+
+    def save(self, folder: Path) -> Path:
+        """Write the bundle (and, where it was trained, the backbone) into a folder."""
+        if self._makes_backbone:
+            self.model.adopt_embedder()
+        metadata = self._metadata(
+            self.model.config,
+            self.trainer.datamodule,  # type: ignore[attr-defined]
+            aligned=None if self.settings.aligned is None else self.settings.aligned.stem,
+            steps=self.trainer.global_step,
+            seed=self.trainer.datamodule.seed,  # type: ignore[attr-defined]
+            torch=torch.__version__,
+        )
+        return save_bundle(folder, self.model, metadata, replace_backbone=self._makes_backbone)
+
+
+def _tail(clip: Clip, frames: int) -> Clip:
+    """The newest frames of a clip whose neighbours cover only these."""
+    total = clip.points.shape[1]
+    return replace(replace(clip, neighbours=None).frames(total - frames, total), neighbours=clip.neighbours)

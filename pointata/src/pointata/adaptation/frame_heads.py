@@ -1,0 +1,236 @@
+"""Train the heads that look at whole frames (action, segments) on frame features computed once.
+
+The trunk is frozen, so its features of a recording can be kept: an epoch then costs seconds, and the heads see each
+recording as a stream, from its first frame to its last, which short clips cannot offer.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from pointata.adaptation.losses import frames_loss
+from pointata.bundles.bundle import BundleMetadata, load_bundle, rewrite_adapter
+from pointata.errors import ConfigError
+from pointata.model.pointata import PointATA
+from pointata.model.state import Clip
+from pointata.training.clips import ClipBatch, ClipShape, FixedClips, RandomClips
+from pointata.training.recording_cache import SampledRecording
+from pointata.training.schedule import warm_up_then_cosine
+from pointata.training.video_clips import VideoClips
+
+_log = logging.getLogger(__name__)
+
+_TASKS = ("action", "segments")
+#: Frames that the trunk takes at once.
+_CHUNK = 25
+
+
+@dataclass(frozen=True)
+class FrameHeadSettings:
+    """How the heads are trained."""
+
+    bundle: Path
+    """Adapter bundle (a path) whose heads are trained; it is rewritten."""
+    views: int = 4
+    """Augmented views of each training recording."""
+    steps: int = 1500
+    """Optimizer steps."""
+    batch: int = 32
+    """Recordings of a batch."""
+    learning_rate: float = 1e-3
+    """Peak rate of AdamW, reached after the warm-up, then cosine to zero."""
+    warmup_steps: int = 50
+    """Steps of linear warm-up."""
+    weight_decay: float = 0.05
+    """Of AdamW."""
+    noise: float = 0.05
+    """Standard deviation of noise on the features, in units of their own deviation."""
+    label_smoothing: float = 0.1
+    """Of both losses."""
+    settle_frames: int = 4
+    """First frames of a recording that the losses and the accuracies leave out."""
+
+    def __post_init__(self) -> None:
+        if not self.bundle.is_file():  # a name would find a shipped bundle, which is not to be rewritten
+            raise ConfigError(f"bundle {self.bundle} does not exist: give the path of one that `pointata adapt` made")
+        if min(self.views, self.steps, self.batch) < 1:
+            raise ConfigError(f"views, steps and batch must be at least 1: {self}")
+        if self.learning_rate <= 0 or not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"learning_rate must be above 0 and label_smoothing from 0 to below 1: {self}")
+        if min(self.warmup_steps, self.weight_decay, self.noise, self.settle_frames) < 0:
+            raise ConfigError(f"warmup_steps, weight_decay, noise and settle_frames must not be negative: {self}")
+
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """A recording, or an augmented view of it, as the frame heads see it.
+
+    Attributes:
+        features: (T, F) float32 pooled features, as `Encoded.frames`.
+        actions: (T,) int64, -1 = unknown.
+    """
+
+    features: Tensor
+    actions: Tensor
+
+
+def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, seed: int = 0) -> dict[str, float]:
+    """Train, rewrite the bundle, and return the validation accuracies of frames ("action", "segments").
+
+    Args:
+        settings: how.
+        data: recordings of any lengths, split and augmented as for `adapt`; set up here.
+        seed: of the views, the batches, the noise and the dropout.
+
+    Raises:
+        ConfigError: the bundle has no head that looks at whole frames, or the data are not what it takes.
+        BundleError: the bundle cannot be loaded.
+    """
+    model, metadata = load_bundle(str(settings.bundle))
+    if "pool" not in model.heads:
+        raise ConfigError(f"{settings.bundle} has neither an action nor a segments head to train")
+    _refuse_other_data(metadata, data)
+    data.setup("fit")
+    for kind, recordings in (("training", data.train_recordings), ("validation", data.validation_recordings)):
+        if not any((recording.actions[settings.settle_frames :] >= 0).any() for recording in recordings):
+            raise ConfigError(
+                f"no {kind} recording has an action after its first {settings.settle_frames} frames: "
+                "shorten heads.settle_frames, or take data with actions"
+            )
+    torch.manual_seed(seed)
+    views = augmented_views(model, settings.views, data, seed)
+    held_out = [_seen(model, FixedClips([r], _whole(r))[0]) for r in data.validation_recordings]
+    _optimise(model, settings, views, np.random.default_rng(seed))
+    scores = frame_accuracies(model, settings.settle_frames, held_out)
+    _log.info("validation accuracy: %s", ", ".join(f"{task} {value:.3f}" for task, value in scores.items()))
+    training = {
+        **data.description,
+        "views": settings.views,
+        "batch": settings.batch,
+        "steps": settings.steps,
+        "learning_rate": settings.learning_rate,
+        "seed": seed,
+        "torch": torch.__version__,
+    }
+    rewrite_adapter(settings.bundle, model, {"frame_heads": training}, data.simulated, data.data_licence)
+    return scores
+
+
+def _refuse_other_data(metadata: BundleMetadata, data: VideoClips) -> None:
+    """Raise ConfigError unless the data are sampled, described and labelled as those that the bundle was made from."""
+    # neighbours of points are the semantic head's alone
+    given, wanted = (replace(s, point_neighbours=0).to_dict() for s in (data.sampling, metadata.sampling))
+    differing = ", ".join(f"{name} to {value}" for name, value in wanted.items() if given[name] != value)
+    if differing:
+        raise ConfigError(f"bundle {metadata.name!r} samples frames otherwise: in data.sampling, set {differing}")
+    if data.features != metadata.feature_names:
+        raise ConfigError(
+            f"bundle {metadata.name!r} takes other point channels than {list(data.features)}: "
+            f"set data.features to {list(metadata.feature_names)}"
+        )
+    for task in _TASKS:
+        classes, own = ({c.id: c.name for c in heads.get(task, ())} for heads in (data.heads, metadata.heads))
+        if own and classes != own:
+            raise ConfigError(
+                f"the {task} head of bundle {metadata.name!r} knows {', '.join(own.values())}; the data have "
+                f"{', '.join(classes.values()) or 'no such task'}: take the data.set and data.tasks it was trained on"
+            )
+
+
+@torch.no_grad()
+def frame_features(model: PointATA, clip: Clip) -> Tensor:
+    """(T, F) pooled features of one whole recording, (1, T, ...), run as a stream from its first frame."""
+    state, features = model.initial_state(1), []
+    for start in range(0, clip.points.shape[1], _CHUNK):
+        encoded, state = model.encode(clip.frames(start, start + _CHUNK), state)
+        features.append(encoded.frames[0])
+    return torch.cat(features)
+
+
+def augmented_views(model: PointATA, count: int, data: VideoClips, seed: int) -> list[FrameFeatures]:
+    """`count` views of every training recording, changed as the data's augmentation says; those of one come together.
+
+    A recording's length stays, and its mirror image has the actions that the data set says it shows.
+    """
+    views: list[FrameFeatures] = []
+    for number, recording in enumerate(data.train_recordings):
+        drawn = RandomClips([recording], _whole(recording), data.augmentation, data.mirrored, seed)
+        views += [_seen(model, drawn[number * count + view]) for view in range(count)]  # every item is drawn otherwise
+        if (number + 1) % 20 == 0:
+            _log.info("features of %d of %d recordings", number + 1, len(data.train_recordings))
+    return views
+
+
+def _whole(recording: SampledRecording) -> ClipShape:
+    """The clip that is the whole recording, without neighbours."""
+    return ClipShape(frames=len(recording.stamps), stride=1, dense=0, point_neighbours=0)
+
+
+def _seen(model: PointATA, batch: ClipBatch) -> FrameFeatures:
+    return FrameFeatures(frame_features(model, batch.clip), batch.actions[0])
+
+
+def frame_logits(model: PointATA, features: Tensor) -> dict[str, Tensor]:
+    """Logits (B, T, C) of the heads on (B, T, F) features of whole recordings; no frame looks at later ones."""
+    batch, length = features.shape[:2]
+    state = model.initial_state(batch)
+    result = {}
+    if "action" in model.heads:
+        valid = torch.cat([state.valid, torch.ones(batch, length, dtype=torch.bool)], dim=1)
+        result["action"] = model.heads["action"](torch.cat([state.pooled, features], dim=1), valid)
+    if "segments" in model.heads:
+        result["segments"], _ = model.heads["segments"](features, state.segments)
+    return result
+
+
+def frame_losses(model: PointATA, settings: FrameHeadSettings, batch: Sequence[FrameFeatures]) -> dict[str, Tensor]:
+    """Losses by task of recordings of any lengths: means over all their frames that have an action and settled."""
+    # filled up behind their ends, where nothing looks and nothing counts
+    features = pad_sequence([item.features for item in batch], batch_first=True)  # (B, T, F)
+    actions = pad_sequence([item.actions for item in batch], batch_first=True, padding_value=-1)  # (B, T)
+    late = slice(settings.settle_frames, None)
+    return {
+        task: frames_loss(logits[:, late], actions[:, late], settings.label_smoothing)
+        for task, logits in frame_logits(model, features).items()
+    }
+
+
+def _optimise(
+    model: PointATA, settings: FrameHeadSettings, views: Sequence[FrameFeatures], rng: np.random.Generator
+) -> None:
+    heads = nn.ModuleList(model.heads[task] for task in _TASKS if task in model.heads)
+    heads.train()
+    optimizer = torch.optim.AdamW(heads.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = warm_up_then_cosine(optimizer, settings.warmup_steps, settings.steps)
+    noise = torch.cat([view.features for view in views]).std(dim=0) * settings.noise  # (F,)
+    for step in range(1, settings.steps + 1):
+        chosen = [views[i] for i in rng.integers(len(views), size=settings.batch)]
+        noisy = [replace(view, features=view.features + torch.randn_like(view.features) * noise) for view in chosen]
+        losses = frame_losses(model, settings, noisy)
+        optimizer.zero_grad()
+        torch.autograd.backward(torch.stack(list(losses.values())).sum())
+        nn.utils.clip_grad_norm_(heads.parameters(), 10.0)
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 0:
+            said = ", ".join(f"{task} {value.item():.3f}" for task, value in losses.items())
+            _log.info("step %d of %d: losses: %s", step, settings.steps, said)
+    heads.eval()
+
+
+@torch.no_grad()
+def frame_accuracies(model: PointATA, settle_frames: int, recordings: Sequence[FrameFeatures]) -> dict[str, float]:
+    """Share of right frames by task, of all frames that have an action and settled."""
+    hits: dict[str, list[Tensor]] = {}
+    for recording in recordings:
+        truth = recording.actions[settle_frames:]
+        for task, logits in frame_logits(model, recording.features.unsqueeze(0)).items():
+            right = logits[0, settle_frames:].argmax(-1) == truth
+            hits.setdefault(task, []).append(right[truth >= 0])
+    return {task: torch.cat(values).float().mean().item() for task, values in hits.items()}

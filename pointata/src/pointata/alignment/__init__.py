@@ -1,0 +1,1 @@
+"""Stage 1: align the embedder by optimal transport."""

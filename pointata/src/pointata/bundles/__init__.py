@@ -1,0 +1,1 @@
+"""Bundles: the files of weights, and what they say of themselves."""

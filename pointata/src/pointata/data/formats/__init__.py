@@ -1,0 +1,1 @@
+"""Layouts of recordings and data sets, one module each."""

@@ -1,0 +1,1 @@
+"""The way of a frame through a deployed network: prepare, step, results."""

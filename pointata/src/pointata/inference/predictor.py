@@ -1,0 +1,288 @@
+"""Frames in, predictions out: the one inference path of node and offline evaluation."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pointata.bundles.bundle import BundleMetadata, load_bundle
+from pointata.errors import BundleError, InferenceError
+from pointata.frame import Frame
+from pointata.inference.decision import action_voters
+from pointata.inference.engine import Engine, Precision, Scores, choose_device
+from pointata.inference.label_upsampling import restore
+from pointata.inference.stream import PredictorOptions, Stream
+from pointata.model.pointata import PointATA
+from pointata.prediction import Prediction
+from pointata.preprocessing.sampling import SampledFrame, SamplingConfig, sample_frame
+from pointata.system.cores import core_count
+
+__all__ = ["Predictor", "PredictorOptions", "PreparedFrame"]
+
+# The third is the first to see two frames before it.
+_WARM_UP_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class PreparedFrame:
+    """A frame and its sampled points; belongs to no stream yet.
+
+    Attributes:
+        frame: the whole frame.
+        sampled: what the network sees of it.
+        timings_ms: milliseconds per stage so far.
+    """
+
+    frame: Frame
+    sampled: SampledFrame
+    timings_ms: Mapping[str, float]
+
+
+class Predictor:
+    """Runs a network on one or more streams, frame by frame.
+
+    `prepare` may be called from any thread, also while another one is in `answer`; all other methods belong to one
+    thread.
+    """
+
+    def __init__(
+        self,
+        model: PointATA,
+        metadata: BundleMetadata,
+        *,
+        device: str = "cpu",
+        threads: int = 0,
+        streams: int = 1,
+        precision: Precision = "fp32",
+        options: PredictorOptions | None = None,
+    ) -> None:
+        """Take a network as it is.
+
+        Args:
+            model: the network; it is moved to `device` and put into eval mode, without gradients.
+            metadata: its bundle's metadata.
+            device: "auto", "cpu" or "cuda".
+            threads: CPU threads of torch, which has one setting for the whole process; 0 leaves it alone.
+            streams: independent streams that share the network, numbered from 0.
+            precision: see `pointata.inference.engine.Engine`.
+            options: settings of the deployment; None for the defaults.
+        """
+        self.metadata = metadata
+        self.options = PredictorOptions() if options is None else options
+        if threads > 0:
+            torch.set_num_threads(threads)
+        # the search holds the interpreter's lock: what samples beside it must wait, so it may have that core, too
+        self._search_threads = min((threads or torch.get_num_threads()) + 1, core_count())
+        self._engine = Engine(model, choose_device(device), streams, precision)
+        self._streams = [Stream(metadata.window_frames, self.options) for _ in range(streams)]
+        self._sampling = _limited(metadata.sampling, self.options)
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        *,
+        backbone: str | None = None,
+        device: str = "auto",
+        threads: int = 0,
+        streams: int = 1,
+        precision: Precision = "fp32",
+        options: PredictorOptions | None = None,
+    ) -> "Predictor":
+        """Load an adapter bundle by path or shipped name, and warm it up.
+
+        Raises:
+            BundleError: see `load_bundle`; or its scores of made-up frames are not finite.
+            ConfigError: a device or precision that cannot be had.
+        """
+        network, metadata = load_bundle(model, backbone)
+        predictor = cls(
+            network, metadata, device=device, threads=threads, streams=streams, precision=precision, options=options
+        )
+        try:
+            predictor.warm_up()
+        except InferenceError as error:
+            raise BundleError(
+                f"bundle {metadata.name} cannot be used: its scores of made-up frames are not finite ({error}). Its "
+                "training diverged, or the precision is too low: train it again, or use precision fp32"
+            ) from error
+        return predictor
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self._engine.device
+
+    @property
+    def precision(self) -> Precision:
+        """Arithmetic of the network: what `warm_up` chose, where that was "auto"."""
+        return self._engine.precision
+
+    @property
+    def state_kib(self) -> float:
+        """What the past of one stream takes, KiB; fixed."""
+        return self._engine.state_kib
+
+    def set_options(self, options: PredictorOptions) -> None:
+        """Take other settings, for frames that are prepared and answered from now on; no window is emptied."""
+        self.options = options
+        self._sampling = _limited(self.metadata.sampling, options)
+        for stream in self._streams:
+            stream.set_options(options)
+
+    def warm_up(self) -> None:
+        """Run made-up frames, so that the first real one does not pay for lazy initialisation; then reset."""
+        prepared = [self.prepare(self._made_up(number)) for number in range(_WARM_UP_FRAMES)]
+        self._engine.warm_up([item.sampled for item in prepared])
+        for item in prepared:
+            self.answer(item)
+        self.reset()
+
+    def _made_up(self, number: int) -> Frame:
+        """Points within the limits of range, seen by a sensor that moves."""
+        rng = np.random.default_rng(number)
+        nearest, farthest = self._sampling.min_range_m, self._sampling.max_range_m
+        count = 4 * self._sampling.points  # more than are sampled
+        points = rng.normal(0, 1, (count, 3))
+        reach = rng.uniform(1.1 * max(nearest, 0.5), 0.9 * farthest if farthest else 3 * nearest + 20, (count, 1))
+        pose = np.eye(4)
+        pose[0, 3] = 0.1 * number
+        return Frame.from_points(
+            points / np.linalg.norm(points, axis=1, keepdims=True) * reach,
+            stamp_ns=number * 100_000_000,
+            features={name: rng.normal(0, 1, count) for name in self.metadata.feature_names},
+            T_world_sensor=pose,
+        )
+
+    def reset(self, stream: int | None = None) -> None:
+        """Forget a stream, or all of them; its next frame starts a new window."""
+        self._engine.reset(stream)
+        for number in range(len(self._streams)) if stream is None else (stream,):
+            self._streams[number].reset()
+
+    def prepare(self, frame: Frame) -> PreparedFrame:
+        """Sample a frame; touches no stream.
+
+        Raises:
+            DataError: the frame cannot be used (too few points within range, a feature is missing).
+        """
+        start = time.perf_counter()
+        names, drop_zeros = self.metadata.feature_names, self.options.drop_zeros
+        sampled = sample_frame(frame, self._sampling, names, self.device, drop_zeros)
+        return PreparedFrame(frame, sampled, {"sample": _ms_since(start)})
+
+    def answer(self, prepared: PreparedFrame, stream: int = 0) -> Prediction:
+        """Make a prepared frame the newest of a stream and predict; see `answer_all` for the errors."""
+        return self.answer_all({stream: prepared})[stream]
+
+    def answer_all(self, prepared: Mapping[int, PreparedFrame]) -> dict[int, Prediction]:
+        """The newest frames of several streams, by stream number, in one step of the network.
+
+        A backward time jump, a pause over `max_gap_s` or another `frame_id` empties that stream's window first.
+
+        Raises:
+            InferenceError: the network's scores or state are not finite. The streams that it names start anew; the
+                others went on, and it holds their predictions.
+        """
+        breaks = {number: self._streams[number].break_before(item.frame) for number, item in prepared.items()}
+        for number, reason in breaks.items():
+            if reason is not None:
+                self.reset(number)
+        if not prepared:
+            return {}
+        start = time.perf_counter()
+        sampled = {
+            number: replace(item.sampled, stamp_s=self._streams[number].take(item.frame))
+            for number, item in prepared.items()
+        }
+        try:
+            scores = self._engine.step(sampled)
+        except Exception:
+            for number in prepared:  # their windows would count a frame that the states lack
+                self.reset(number)
+            raise
+        model_ms = _ms_since(start)
+        answered = {
+            number: self._conclude(item, number, scores[number], breaks[number], model_ms)
+            for number, item in prepared.items()
+            if number in scores
+        }
+        if len(answered) < len(prepared):
+            raise self._not_finite(
+                {number: item for number, item in prepared.items() if number not in scores}, answered
+            )
+        return answered
+
+    def _not_finite(self, broken: Mapping[int, PreparedFrame], answered: Mapping[int, Prediction]) -> InferenceError:
+        """The error of streams that left the numbers; they are reset."""
+        for number in broken:
+            self.reset(number)
+        places = ", ".join(
+            f"{item.frame.stamp_ns} ns" + (f" of stream {number}" if len(self._streams) > 1 else "")
+            for number, item in broken.items()
+        )
+        return InferenceError(
+            f"the network's scores or state are not finite after the frame at {places}, so its window was emptied: a "
+            "value of a cloud or pose is out of all proportion, or the weights are damaged",
+            list(broken),
+            answered,
+        )
+
+    def step(self, frame: Frame, stream: int = 0) -> Prediction:
+        """Predict on the next frame of a stream: `prepare`, then `answer`.
+
+        Raises:
+            DataError: the frame cannot be used; the window is kept.
+        """
+        return self.answer(self.prepare(frame), stream)
+
+    def _conclude(
+        self, item: PreparedFrame, number: int, scores: Scores, reason: str | None, model_ms: float
+    ) -> Prediction:
+        stream = self._streams[number]
+        timings = {**item.timings_ms, "model": model_ms}
+        semantic = None
+        if "semantic" in scores:
+            start = time.perf_counter()
+            semantic = restore(item.frame, item.sampled, scores["semantic"], self._search_threads, self.device)
+            timings["restore"] = _ms_since(start)
+        return Prediction(
+            stamp_ns=item.frame.stamp_ns,
+            window_start_ns=stream.window_start_ns,
+            frame_count=stream.frame_count,
+            action=stream.decide(self._of_action(scores), familiar=self._familiar(number))
+            if "action" in scores
+            else None,
+            segments=stream.segment(scores["segments"]) if "segments" in scores else None,
+            semantic=semantic,
+            timings_ms=timings,
+            reset_reason=reason,
+            no_return=item.sampled.no_return,
+        )
+
+    def _familiar(self, stream: int) -> bool:
+        """Whether a window is near enough to what the bundle was trained on; always where nothing may be unknown."""
+        limit = self.metadata.farthest_window
+        return limit == 0 or self.options.unknown_score == 0 or self._engine.distance(stream) <= limit
+
+    def _of_action(self, scores: Scores) -> NDArray[np.float32]:
+        """(C,) probabilities of the window's action."""
+        voters = [scores[task] for task in action_voters(self.metadata.heads)]
+        mean: NDArray[np.float32] = np.mean(voters, axis=0, dtype=np.float32)
+        return mean
+
+
+def _limited(sampling: SamplingConfig, options: PredictorOptions) -> SamplingConfig:
+    """The bundle's limits of range and the deployment's: the stricter one holds."""
+    return replace(
+        sampling,
+        min_range_m=max(sampling.min_range_m, options.min_range_m),
+        max_range_m=min((m for m in (sampling.max_range_m, options.max_range_m) if m > 0), default=0.0),
+    )
+
+
+def _ms_since(start: float) -> float:
+    return (time.perf_counter() - start) * 1e3

@@ -1,0 +1,1 @@
+"""From a recorded frame to what the network takes."""

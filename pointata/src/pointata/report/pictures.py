@@ -1,0 +1,196 @@
+"""Pictures of labelled clouds, truth beside prediction, as inline PNG. Needs matplotlib."""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointata.classes import ClassInfo
+from pointata.report.tables import relative_luminance
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Rotates a camera's optical axes (x right, y down, z forward) into x forward, y left, z up (REP-103).
+FORWARD_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+#: Relative luminance below which a colour is hard to see on the ground of the pictures.
+_DARKEST = 0.17
+_GROUND, _TEXT, _FAINT = "#12161c", "#c9d1db", "#3a4350"
+_PANEL_INCHES, _DPI = 4.0, 120
+_BOX = {"facecolor": _GROUND, "edgecolor": "none", "alpha": 0.75, "pad": 2.5}
+_UNLABELLED_COLOR = (58, 66, 78)
+
+
+def forward_axes(points: NDArray[np.floating], frame_id: str) -> NDArray[np.float64]:
+    """Points in x forward, y left, z up; frames named `*_optical_frame` (or `*_optical`) are optical (REP-103).
+
+    Args:
+        points: (N, 3) metres, sensor axes.
+        frame_id: name of the sensor frame.
+    """
+    optical = frame_id.endswith(("_optical_frame", "_optical"))
+    return np.asarray(points @ FORWARD_FROM_OPTICAL.T if optical else points, np.float64)
+
+
+def palette(classes: Sequence[ClassInfo]) -> NDArray[np.float64]:
+    """(256, 3) colours by label, 0 to 1; labels without a class are a dark grey."""
+    colors = np.tile(np.array(_UNLABELLED_COLOR, np.float64), (256, 1))
+    for entry in classes:
+        colors[entry.id] = entry.color
+    return colors / 255
+
+
+def lifted(classes: Sequence[ClassInfo]) -> tuple[ClassInfo, ...]:
+    """The classes with dark colours mixed with white until they stand out from the pictures' dark ground."""
+    result = []
+    for entry in classes:
+        color = np.array(entry.color, np.float64)
+        while relative_luminance(color) < _DARKEST:
+            color += 0.05 * (255 - color)
+        red, green, blue = (round(channel) for channel in color.tolist())
+        result.append(ClassInfo(entry.id, entry.name, (red, green, blue)))
+    return tuple(result)
+
+
+def birds_eye_pair(
+    points: NDArray[np.floating],
+    truth: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    classes: Sequence[ClassInfo],
+    *,
+    reach_m: float | None = None,
+    caption: str = "",
+) -> str:
+    """Truth and prediction of one cloud from above, forward up, as a `figure` element.
+
+    Args:
+        points: (N, 3) metres, x forward, y left, z up, sensor at the origin.
+        truth, predicted: (N,) labels, 255 = unlabelled.
+        classes: colours.
+        reach_m: points farther from the sensor are left out; None to fit 99 % of them.
+        caption: plain text below.
+    """
+    order = np.argsort(points[:, 2], kind="stable")  # what is higher hides what is lower, as from above
+    places = np.column_stack([-points[order, 1], points[order, 0]])
+    figure, axes = _pair(places, (truth[order], predicted[order]), classes, _limits(points, reach_m), fill=0.3)
+    for axis in axes:
+        axis.plot(0, 0, marker="^", color="white", markersize=6, markeredgecolor=_GROUND)
+        _scale_bar(axis)
+    return figure_element(_data_uri(figure), caption)
+
+
+def camera_pair(
+    points: NDArray[np.floating],
+    truth: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    classes: Sequence[ClassInfo],
+    *,
+    caption: str = "",
+) -> str:
+    """Truth and prediction of one cloud as the sensor sees it, as a `figure` element; arguments as `birds_eye_pair`."""
+    ahead = points[:, 0] > 0.05
+    points, truth, predicted = points[ahead], truth[ahead], predicted[ahead]
+    order = np.argsort(-points[:, 0], kind="stable")  # near hides far
+    places = np.column_stack([-points[order, 1] / points[order, 0], points[order, 2] / points[order, 0]])
+    limits = (_span(places[:, 0]), _span(places[:, 1]))
+    figure, _ = _pair(places, (truth[order], predicted[order]), classes, limits, fill=1.0)
+    return figure_element(_data_uri(figure), caption)
+
+
+def figure_element(uri: str, caption: str) -> str:
+    """An image with a caption; the caption is its alternative text, too."""
+    text = escape(caption)
+    return f'<figure><img src="{uri}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+
+
+#: ((left, right), (bottom, top))
+Limits = tuple[tuple[float, float], tuple[float, float]]
+
+
+def _span(values: NDArray[np.floating]) -> tuple[float, float]:
+    """Range of the middle 99 % with a margin; never empty."""
+    if len(values) == 0:
+        return -1.0, 1.0
+    low, high = (float(value) for value in np.percentile(values, (0.5, 99.5)))
+    margin = 0.04 * (high - low) + 0.01
+    return low - margin, high + margin
+
+
+def _limits(points: NDArray[np.floating], reach_m: float | None) -> Limits:
+    if reach_m is not None:
+        return (-reach_m, reach_m), (-reach_m, reach_m)
+    right, ahead = _span(-points[:, 1]), _span(points[:, 0])
+    return right, (min(ahead[0], -0.3), ahead[1])  # the sensor stays in the picture
+
+
+def _pair(
+    places: NDArray[np.float64],
+    labellings: tuple[NDArray[np.uint8], NDArray[np.uint8]],
+    classes: Sequence[ClassInfo],
+    limits: Limits,
+    fill: float,
+) -> tuple[Any, Any]:
+    """Figure and axes: (N, 2) places (right, up) coloured by truth and by prediction, later ones on top."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    (left, right), (bottom, top) = limits
+    aspect = float(np.clip((top - bottom) / (right - left), 0.4, 1.0))
+    figure = Figure(figsize=(2 * _PANEL_INCHES, _PANEL_INCHES * aspect), facecolor=_GROUND)
+    FigureCanvasAgg(figure)
+    grid = {"wspace": 0.02, "left": 0.005, "right": 0.995, "top": 0.99, "bottom": 0.01}
+    axes = figure.subplots(1, 2, gridspec_kw=grid)
+    scale = _PANEL_INCHES * _DPI * min(1 / (right - left), aspect / (top - bottom))
+    for axis, labels, title in zip(axes, labellings, ("truth", "predicted"), strict=True):
+        image = _paint(places, palette(classes)[labels], limits, scale, fill)
+        axis.imshow(image, extent=(left, right, bottom, top), origin="lower", interpolation="nearest")
+        axis.set(facecolor=_GROUND, xlim=limits[0], ylim=limits[1], xticks=[], yticks=[])
+        for spine in axis.spines.values():
+            spine.set_color(_FAINT)
+        axis.text(0.02, 0.98, title, transform=axis.transAxes, color=_TEXT, fontsize=10, va="top", bbox=_BOX)
+    return figure, axes
+
+
+def _paint(
+    places: NDArray[np.float64], colors: NDArray[np.float64], limits: Limits, scale: float, fill: float
+) -> NDArray[np.float64]:
+    """Squares of `colors` (N, 3) at `places` on the ground: (H, W, 3), row 0 at the bottom, `scale` pixels per unit.
+
+    The squares are so large that together they would cover `fill` of the image, 2 to 7 pixels wide.
+    """
+    (left, right), (bottom, top) = limits
+    width, height = max(1, round((right - left) * scale)), max(1, round((top - bottom) * scale))
+    ground = np.array([int(_GROUND[index : index + 2], 16) for index in (1, 3, 5)]) / 255
+    image = np.tile(ground, (height, width, 1))
+    side = round(float(np.clip(np.sqrt(fill * width * height / max(len(places), 1)), 2, 7)))
+    steps = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2) - side // 2
+    pixels = np.floor((places - (left, bottom)) * scale).astype(np.int64)[:, None] + steps  # (N, side * side, 2)
+    columns, rows = pixels.reshape(-1, 2).T
+    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    image[rows[inside], columns[inside]] = np.repeat(colors, side * side, axis=0)[inside]  # the last one wins
+    return image
+
+
+def _scale_bar(axis: "Axes") -> None:
+    """A line of round length in the lower right corner."""
+    (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+    width = right - left
+    length = next(step for step in (100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0) if step <= width / 3)
+    start, height = right - 0.03 * width - length, bottom + 0.04 * (top - bottom)
+    axis.plot([start, start + length], [height, height], color=_TEXT, linewidth=1.5)
+    text: dict[str, Any] = {"color": _TEXT, "fontsize": 8, "ha": "center", "va": "bottom", "bbox": _BOX}
+    axis.text(start + length / 2, height, f"{length:g} m", **text)
+
+
+def _data_uri(figure: Any) -> str:
+    """PNG with a palette of 128 colours, a third of the size of true colour."""
+    from PIL import Image  # comes with matplotlib
+
+    buffer, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DPI, facecolor=_GROUND)
+    Image.open(buffer).convert("RGB").quantize(128).save(small, format="png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(small.getvalue()).decode("ascii")

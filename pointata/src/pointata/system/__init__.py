@@ -1,0 +1,1 @@
+"""The machine, the installation and the command line."""

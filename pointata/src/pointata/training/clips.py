@@ -1,0 +1,172 @@
+"""Training clips: short runs of frames drawn from sampled recordings, augmented, batched."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from pointata.geometry.neighbours import cpu_nearest
+from pointata.model.state import Clip
+from pointata.training.augmentation import Augmentation
+from pointata.training.recording_cache import SampledRecording
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Clips and their truth.
+
+    Attributes:
+        clip: B clips of T frames; `neighbours` covers only the last `dense` frames: (B, dense, P, k).
+        labels: (B, T, P) int64 truth of the points, 255 = unlabelled.
+        actions: (B, T) int64, -1 = unknown.
+        videos: (B,) int64, the recording that each clip comes from.
+    """
+
+    clip: Clip
+    labels: Tensor
+    actions: Tensor
+    videos: Tensor
+
+    def to(self, device: torch.device) -> "ClipBatch":
+        """Copy to a device."""
+        moved = (part.to(device) for part in (self.labels, self.actions, self.videos))
+        return ClipBatch(self.clip.to(device), *moved)
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """How clips are cut.
+
+    Attributes:
+        frames: length T of a clip, frames.
+        stride: frames between the starts of fixed clips.
+        dense: newest frames of a clip whose points are scored; 0 to `frames`.
+        point_neighbours: neighbours listed for each point of these frames.
+    """
+
+    frames: int
+    stride: int
+    dense: int
+    point_neighbours: int
+
+
+class FixedClips(Dataset[ClipBatch]):
+    """Every clip of `shape.frames` consecutive frames that starts at a multiple of the stride; as recorded."""
+
+    def __init__(self, recordings: Sequence[SampledRecording], shape: ClipShape) -> None:
+        self._recordings, self._shape = recordings, shape
+        self._places = [
+            (number, start)
+            for number, recording in enumerate(recordings)
+            for start in range(0, len(recording.stamps) - shape.frames + 1, shape.stride)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def newest_action(self, item: int) -> int:
+        """Action of a clip's last frame, -1 where unknown, without cutting the clip."""
+        number, start = self._places[item]
+        return int(self._recordings[number].actions[start + self._shape.frames - 1])
+
+    def __getitem__(self, item: int) -> ClipBatch:
+        number, start = self._places[item]
+        return _cut(self._recordings[number], number, np.arange(start, start + self._shape.frames), self._shape)
+
+
+class RandomClips(Dataset[ClipBatch]):
+    """Clips drawn at random from recordings of at least `shape.frames` frames, and augmented.
+
+    Item i is the same clip whenever it is asked for: what an epoch shows depends on the seed and the epoch alone.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[SampledRecording],
+        shape: ClipShape,
+        augmentation: Augmentation,
+        mirrored: Mapping[int, int],
+        seed: int,
+    ) -> None:
+        """Take the recordings; `mirrored` gives the action that the mirror image of each action shows."""
+        self._recordings, self._shape, self._augmentation, self._seed = recordings, shape, augmentation, seed
+        actions = max([-1, *(int(recording.actions.max()) for recording in recordings)])
+        self._image = np.array([*(mirrored.get(action, action) for action in range(actions + 1)), -1])  # [-1] is -1
+
+    def __getitem__(self, item: int) -> ClipBatch:
+        rng = np.random.default_rng([self._seed, item])
+        number = int(rng.integers(len(self._recordings)))
+        recording, augmentation = self._recordings[number], self._augmentation
+        index, pace = augmentation.frames(rng, len(recording.stamps), self._shape.frames)
+        matrix = augmentation.linear(rng)
+        points = recording.points[index] @ matrix.T.astype(np.float32)
+        if augmentation.shift:
+            points += rng.normal(0, augmentation.shift, 3).astype(np.float32)
+        if augmentation.jitter:
+            points += rng.normal(0, augmentation.jitter, points.shape).astype(np.float32)
+        labels, features = recording.labels[index], recording.features[index]
+        if augmentation.drop:
+            used = augmentation.thin_out(rng, *labels.shape)
+            points = np.take_along_axis(points, used[..., None], axis=1)
+            features = np.take_along_axis(features, used[..., None], axis=1)
+            labels = np.take_along_axis(labels, used, axis=1)
+        actions = recording.actions[index]
+        changed = SampledRecording(
+            points=points,
+            labels=labels,
+            actions=self._image[actions] if np.linalg.det(matrix) < 0 else actions,
+            origins=recording.origins[index] @ matrix.T,
+            stamps=recording.stamps[index] / pace,
+            features=features,
+        )
+        return _cut(changed, number, np.arange(len(index)), self._shape)
+
+
+def _cut(recording: SampledRecording, number: int, index: NDArray[np.int64], shape: ClipShape) -> ClipBatch:
+    """A batch of one clip."""
+    points, origins, stamps = recording.points[index], recording.origins[index], recording.stamps[index]
+    near = [cpu_nearest(frame, frame, shape.point_neighbours)[1] for frame in points[len(points) - shape.dense :]]
+
+    def batch(array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).unsqueeze(0)
+
+    clip = Clip(
+        points=batch(points),
+        origins=batch(origins - origins[0]),
+        stamps=batch(stamps - stamps[0]),
+        neighbours=batch(np.stack(near)) if near else None,
+        features=batch(recording.features[index]) if recording.features.shape[2] else None,
+    )
+    labels = batch(recording.labels[index].astype(np.int64))
+    actions = batch(recording.actions[index].astype(np.int64))
+    return ClipBatch(clip, labels, actions, torch.tensor([number]))
+
+
+def collate(items: Sequence[ClipBatch]) -> ClipBatch:
+    """Join batches of clips of equal length."""
+    rest = (torch.cat([getattr(item, name) for item in items]) for name in ("labels", "actions", "videos"))
+    return ClipBatch(Clip.joined([item.clip for item in items]), *rest)
+
+
+class EpochSampler(Sampler[int]):
+    """This process's share of the numbers 0 to size - 1; where `fresh`, of other numbers in every epoch."""
+
+    def __init__(self, size: int, rank: int, processes: int, fresh: bool, epoch: int = 0) -> None:
+        """Take the number of items and the place among the processes; `epoch` is the first one."""
+        self._size, self._rank, self._processes, self._fresh = size, rank, processes, fresh
+        self._epoch = epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this at the start of every epoch; of a resumed run's first one too late for its loader."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(range(self._rank, self._size, self._processes))
+
+    def __iter__(self) -> Iterator[int]:
+        first = self._epoch * self._size if self._fresh else 0
+        return iter(range(first + self._rank, first + self._size, self._processes))

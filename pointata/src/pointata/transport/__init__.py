@@ -1,1 +1,0 @@
-"""Optimal transport between sets of features: Sinkhorn divergence, OTDD and, to compare with, MMD."""
