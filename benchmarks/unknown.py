@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata import DataError, Frame, LabelledFrame
-from pointata.data.recording import open_recording
+from pointata.data.open import open_recording
 from pointata.data.video_sets import open_video_set
 from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.system.optional import require

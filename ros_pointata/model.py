@@ -93,7 +93,7 @@ ModelLoader = Callable[[Parameters], Model]
 
 
 def load_predictor(parameters: Parameters) -> Model:
-    """The shipped way: `pointata.inference.predictor.Predictor` with the weights, device and options that the parameters name.
+    """The shipped way: `pointata.inference.predictor.Predictor` as the parameters name its weights, device and options.
 
     Raises:
         BundleError: weights that are missing, damaged, or do not fit.

@@ -28,7 +28,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import PointCloud2
 
-from pointata.data.recording import open_recording
+from pointata.data.open import open_recording
 from realtime.bad_clouds import FAULTS
 from ros_pointata.cloud import ns_to_stamp, to_pointcloud2
 from ros_pointata.demo.node_control import NodeControl

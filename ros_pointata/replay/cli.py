@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pointata import DataError, PointataError
-from pointata.data.recording import LAYOUTS, Recording, open_recording, option_value
+from pointata.data.open import LAYOUTS, open_recording
+from pointata.data.options import option_value
+from pointata.data.recording import Recording
 from pointata.paths import require_folder
 from ros_pointata.arguments import at_least_one, at_least_zero, positive
 from ros_pointata.replay.pace import Pace

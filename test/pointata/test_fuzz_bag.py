@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_recordings_bag import T_BASE_MAST, T_MAST_LIDAR, clouds, message, odometry_track, static_transform, write_bag
 
-from pointata.data.recording import open_recording
+from pointata.data.open import open_recording
 
 STORAGES = {"mcap": ".mcap", "sqlite3": ".db3"}
 NESTED = ["[" * 3000, "{a: " * 3000, "- " * 3000, "a: &a [x, x]\n? [*a, *a, *a]\n: *a\n"]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pointata.data.recording import open_recording
+from pointata.data.open import open_recording
 
 RNG = np.random.default_rng(0)
 IDENTITY = "1 0 0 0 0 1 0 0 0 0 1 0"

@@ -22,7 +22,7 @@ from pointata.data.formats.npz_recording import NpzClipRecording, NpzFolderRecor
 from pointata.data.formats.point_archives import read_point_archive
 from pointata.data.manifest.manifest import read_manifest
 from pointata.data.manifest.own_recordings import own_recordings
-from pointata.data.recording import open_recording
+from pointata.data.open import open_recording
 
 
 def memory_of_refusal(action: object, match: str) -> int:

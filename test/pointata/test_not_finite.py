@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from pointata import BundleError, Frame, InferenceError, Prediction
 from pointata.bundles.bundle import load_bundle
 from pointata.bundles.format import write
-from pointata.data.recording import open_recording
+from pointata.data.open import open_recording
 from pointata.evaluation.offline import evaluate
 from pointata.inference.predictor import Predictor, PreparedFrame
 

@@ -18,6 +18,7 @@ from pointata import geometry
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.preprocessing.point_ops import cuda as on_device
 from pointata.preprocessing.point_ops.cpu import exact_farthest_points, favour_near, sample_indices
+from pointata.preprocessing.point_ops.limits import MOST_CANDIDATES
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 needs_triton = pytest.mark.skipif(
@@ -110,7 +111,7 @@ import numpy as np, torch
 from pointata.preprocessing.point_ops import triton_fps
 from pointata.preprocessing.point_ops.cpu import exact_farthest_points
 rng = np.random.default_rng(0)
-for size, count in ((1, 1), (70, 70), (3000, 100), ({on_device.MOST_CANDIDATES}, 20)):
+for size, count in ((1, 1), (70, 70), (3000, 100), ({MOST_CANDIDATES}, 20)):
     points = (np.round(rng.normal(0, 1, (size, 3)) * 32) / 32).astype(np.float32)
     print(*triton_fps.farthest_points(torch.from_numpy(points), count).tolist())
     print(*exact_farthest_points(points, count).tolist())
@@ -130,7 +131,7 @@ def test_kernel_is_used_on_a_gpu_and_agrees_with_the_loop() -> None:
     device = torch.device("cuda", torch.cuda.current_device())
     one_launch = on_device._triton_farthest_points(device)
     assert one_launch is not None
-    points = torch.from_numpy(cloud(on_device.MOST_CANDIDATES)).to(device)
+    points = torch.from_numpy(cloud(MOST_CANDIDATES)).to(device)
     assert torch.equal(one_launch(points, 2048), on_device._looped_farthest_points(points, 2048))
 
 
@@ -183,7 +184,7 @@ def test_thinning_with_a_point_far_away() -> None:
 
 
 @on_every_device
-@pytest.mark.parametrize("size", [1, 5, 255, 256, 257, 2000, on_device.MOST_CANDIDATES + 1])
+@pytest.mark.parametrize("size", [1, 5, 255, 256, 257, 2000, MOST_CANDIDATES + 1])
 def test_samples_of_any_size_have_the_asked_number(size: int, device: torch.device) -> None:
     picks = indices(cloud(size), 256, 0.2, 0.0, device)
     assert picks.shape == (256,)

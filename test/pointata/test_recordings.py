@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from pointata import UNLABELLED, DataError
 from pointata.data.files import strictly_increasing
 from pointata.data.formats.semantic_kitti import CLASSES
-from pointata.data.recording import open_recording
+from pointata.data.open import open_recording
 from pointata.errors import InstallationError
 from pointata.geometry.rigid import rigid
 from pointata.system.optional import require

@@ -11,8 +11,8 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from pointata import DataError
 from pointata.data.formats.bag import BagRecording
+from pointata.data.open import open_recording
 from pointata.data.pose_track import PoseTrack, fixed_transform
-from pointata.data.recording import open_recording
 from pointata.geometry.rigid import rigid
 
 typesys = pytest.importorskip("rosbags.typesys", reason="rosbags is not installed (pip install 'pointata[recordings]')")

@@ -7,7 +7,7 @@ import pytest
 from own_folder import PERIOD_NS, arrays, write_clip, write_folder, write_set
 
 from pointata import DataError
-from pointata.data.recording import open_recording
+from pointata.data.open import open_recording
 
 
 def test_a_folder_of_frames_is_a_recording(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from pointata.data.formats.depth_folder import DepthFolderRecording
 from pointata.data.formats.mars import MarsRecording
-from pointata.data.recording import Recording, open_recording
+from pointata.data.open import open_recording
+from pointata.data.recording import Recording
 
 
 def open_or_skip(path: Path) -> Recording:

@@ -10,7 +10,7 @@ import torch
 
 from pointata import Frame
 from pointata.bundles.bundle import read_metadata
-from pointata.data.recording import open_recording
+from pointata.data.open import open_recording
 from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.preprocessing.sampling import to_clip
 

@@ -16,7 +16,7 @@ from nav_msgs.msg import Odometry
 from node_harness import Harness, cloud
 
 from pointata.bundles.bundle import load_bundle, save_bundle
-from pointata.data.recording import open_recording
+from pointata.data.open import open_recording
 from pointata.data.served import ServedRecording
 from pointata.evaluation.offline import evaluate
 from pointata.geometry.pose import Pose

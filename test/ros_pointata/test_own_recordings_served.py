@@ -24,7 +24,7 @@ from rclpy.qos import QoSProfile  # noqa: E402
 from sensor_msgs.msg import PointCloud2  # noqa: E402
 
 from pointata.bundles.bundle import resolve  # noqa: E402
-from pointata.data.recording import open_recording  # noqa: E402
+from pointata.data.open import open_recording  # noqa: E402
 from pointata.errors import BundleError  # noqa: E402
 from ros_pointata.cloud import stamp_to_ns  # noqa: E402
 from ros_pointata.demo.process import ChildProcess, isolated_environment  # noqa: E402

@@ -19,7 +19,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from sensor_msgs.msg import PointCloud2  # noqa: E402
 
-from pointata.data.recording import open_recording  # noqa: E402
+from pointata.data.open import open_recording  # noqa: E402
 from ros_pointata.cloud import decode_cloud, decode_field, stamp_to_ns  # noqa: E402
 from ros_pointata.demo.process import ChildProcess, isolated_environment  # noqa: E402
 from ros_pointata.msg import ActionPrediction, ClassInfoList  # noqa: E402

@@ -28,7 +28,7 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import PointCloud2, PointField  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
-from pointata.data.recording import open_recording  # noqa: E402
+from pointata.data.open import open_recording  # noqa: E402
 from ros_pointata.cloud import decode, decode_field, ns_to_stamp, stamp_to_ns  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -50,7 +50,8 @@ COMMANDS = {
         "pointata.alignment.command", "align", "training", "stage 1: align the embedder by optimal transport"
     ),
     "adapt": Command(
-        "pointata.adaptation.command", "adapt", "training", "stage 2: train adapters and heads (or more) on point videos"
+        "pointata.adaptation.command", "adapt", "training",
+        "stage 2: train adapters and heads (or more) on point videos",
     ),
     "frame-heads": Command(
         "pointata.adaptation.command", "frame_heads", "training",

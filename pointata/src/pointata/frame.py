@@ -41,8 +41,8 @@ class Frame:
         T_world_sensor: (4, 4) float64, rigid, maps sensor to world (odometry) coordinates, metres, at most 1e7 from the
             origin; identity where unknown.
         frame_id: name of the sensor frame.
-        context_count: how many of the points, the last ones, come from earlier messages (see `pointata.preprocessing.merging`): they
-            help the network, but no result is given on them.
+        context_count: how many of the points, the last ones, come from earlier messages (see
+            `pointata.preprocessing.merging`): they help the network, but no result is given on them.
     """
 
     stamp_ns: int

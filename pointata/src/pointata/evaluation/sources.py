@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pointata.bundles.bundle import BundleMetadata
-from pointata.data.recording import Origin, Recording, open_recording
+from pointata.data.open import open_recording
+from pointata.data.recording import Origin, Recording
 from pointata.data.served import ServedRecording
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.data.video_sets import open_video_set

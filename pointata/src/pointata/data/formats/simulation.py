@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pointata.data.recording import Origin, Recording, option_value
+from pointata.data.options import option_value
+from pointata.data.recording import Origin, Recording
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame

@@ -15,7 +15,8 @@ from pointata.data.files import numbered_files
 from pointata.data.formats.npz_file import read_npy
 from pointata.data.formats.npz_recording import NpzClipRecording, NpzFolderRecording, NpzRecording, label_bytes
 from pointata.data.manifest.manifest import Entry, Manifest, Span, read_manifest
-from pointata.data.recording import IndexedRecording, Recording, open_recording
+from pointata.data.open import open_recording
+from pointata.data.recording import IndexedRecording, Recording
 from pointata.data.served import served_frames, stride_of
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pointata.geometry.neighbours import best_class
+from pointata.preprocessing.point_ops.limits import MOST_CANDIDATES
 
-#: Farthest points are searched among at most so many candidates: what one multiprocessor of a GPU holds.
-MOST_CANDIDATES = 16384
 # Distances held at a time by `nearest_on_device`: 64 MiB, and as much again while they are computed.
 _MOST_DISTANCES = 2**24
 # Cells of a voxel grid along an axis: three numbers of 21 bits fit one integer.

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from pointata.preprocessing.point_ops.cuda import MOST_CANDIDATES
+from pointata.preprocessing.point_ops.limits import MOST_CANDIDATES
 
 # 1,024 threads hold 16 points each.
 _WARPS = 32
