@@ -21,7 +21,7 @@ from pointata import DataError, Frame, LabelledFrame
 from pointata.data.open import open_recording
 from pointata.data.video_sets import open_video_set
 from pointata.inference.predictor import Predictor, PredictorOptions
-from pointata.system.optional import require
+from pointata.system.optional import import_optional
 
 THRESHOLDS = (0.0, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 STEP_NS = 100_000_000
@@ -73,7 +73,7 @@ def clutter(spread_m: float, count: int, features: tuple[str, ...] = (), still: 
 
 def people(folder: Path) -> Iterator[Frame]:
     """A person before a depth camera that stands still, level, 1.2 m high: one image of every four pixels squared."""
-    images = require("PIL.Image")
+    images = import_optional("PIL.Image")
     level = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.2], [0, 0, 0, 1.0]])
     for number, path in enumerate(sorted(folder.glob("*_depth.png"))):
         with images.open(path) as image:

@@ -53,7 +53,7 @@ class ModelMetadata(Protocol):
 class Model(Protocol):
     """Frames in, predictions out; as `pointata.inference.predictor.Predictor`.
 
-    `prepare` is called on a thread of its own, also while another one is in `answer` or `reset`.
+    `prepare` is called on a thread of its own, also while another one is in `predict` or `reset`.
     """
 
     @property
@@ -75,7 +75,7 @@ class Model(Protocol):
         """What can be done with a frame before its turn: sampling."""
         ...
 
-    def answer(self, prepared: Any) -> Prediction:
+    def predict(self, prepared: Any) -> Prediction:
         """The prediction for the window that ends at this frame, given as `prepare` left it."""
         ...
 

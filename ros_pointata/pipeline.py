@@ -146,11 +146,11 @@ class Pipeline:
         else:
             worker.wait_done()
 
-    def answer(self, item: PreparedJob) -> None:
+    def predict(self, item: PreparedJob) -> None:
         """Answer one cloud. On the third thread; what it raises goes to `on_error`."""
         job, begun = item.job, perf_counter()
         own_reason = self._watch_motion(item.pose) or self._watch_layout(job.layout)
-        prediction = self._model.answer(item.prepared)
+        prediction = self._model.predict(item.prepared)
         answered = perf_counter()
         self._sink.publish(job.cloud, prediction)
         published = perf_counter()

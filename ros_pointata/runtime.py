@@ -47,7 +47,7 @@ class Runtime:
         self._loaded = False
         with ExitStack() as stack:
             self._worker: Worker[PreparedJob] = Worker(
-                lambda item: self._pipeline.answer(item),
+                lambda item: self._pipeline.predict(item),
                 lambda error: self._pipeline.on_error(error),
                 lambda: health.count("dropped"),
                 name="pointata_model",

@@ -12,7 +12,7 @@ from pointata.errors import TooFewPointsError
 from pointata.frame import Frame
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.inference.predictor import Predictor
-from pointata.preprocessing.point_ops.cpu import exact_farthest_points, pick_indices, thin
+from pointata.preprocessing.point_ops.cpu import exact_farthest_points, pick_indices, voxel_downsample
 from pointata.preprocessing.sampling import in_range, sample_frame
 from realtime.measure import medians, timed, times
 from realtime.networks import config, ready_predictor
@@ -43,10 +43,11 @@ def _run(predictor: Predictor, count: int, seed: int) -> dict[str, float]:
 def _inside_sampling(predictor: Predictor, frame: Frame, repeats: int) -> dict[str, float]:
     """What sampling consists of, ms."""
     sampling = predictor.metadata.sampling
-    sampled, (first, _) = sample_frame(frame, sampling), thin(frame.points, sampling.points, sampling.voxel_m)
+    sampled = sample_frame(frame, sampling)
+    first, _ = voxel_downsample(frame.points, sampling.points, sampling.voxel_m)
     parts = {
         "sample: crop": lambda: in_range(frame.points, sampling.min_range_m, sampling.max_range_m),
-        "sample: thin": lambda: thin(frame.points, sampling.points, sampling.voxel_m),
+        "sample: thin": lambda: voxel_downsample(frame.points, sampling.points, sampling.voxel_m),
         "sample: pick": lambda: pick_indices(frame.points, sampling.points, first, sampling.range_power),
         "sample: neighbours": lambda: cpu_nearest(sampled.points, sampled.points, sampling.point_neighbours),
     }

@@ -39,13 +39,13 @@ def measure_stages(
         predictor = ready_predictor(config(name, window, groups))
         for count in sizes:
             predictor.reset()
-            runs = [answer(predictor, message) for message in messages[count]][_WARM_UP:]
+            runs = [predict(predictor, message) for message in messages[count]][_WARM_UP:]
             by_points = result.setdefault(name, {}).setdefault(str(window), {}).setdefault(str(count), {})
             by_points[str(groups)] = medians([run | {"total": sum(run.values())} for run in runs])
     return result
 
 
-def answer(predictor: Predictor, message: SimpleNamespace) -> dict[str, float]:
+def predict(predictor: Predictor, message: SimpleNamespace) -> dict[str, float]:
     """One frame from message to labelled message, ms per stage."""
     # ROS is needed here alone: it must not keep the rest from running without it
     from std_msgs.msg import Header

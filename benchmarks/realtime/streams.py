@@ -14,7 +14,7 @@ POINTS = 20_000
 
 
 def measure_streams(name: str, counts: Sequence[int], repeats: int) -> dict[str, dict[str, Any]]:
-    """By number of streams: ms per frame of `answer_all`, labels on all points included, and of the network alone."""
+    """By number of streams: ms a frame of `predict_batch`, labels on all points included, and of the network alone."""
     network = config(name)
     frames = scan_frames(POINTS, repeats + 1)
     result: dict[str, dict[str, Any]] = {}
@@ -23,7 +23,7 @@ def measure_streams(name: str, counts: Sequence[int], repeats: int) -> dict[str,
         taken, model = [], []
         for frame in frames:
             prepared = dict.fromkeys(range(count), predictor.prepare(frame))
-            answers, spent = timed(partial(predictor.answer_all, prepared))
+            answers, spent = timed(partial(predictor.predict_batch, prepared))
             taken.append(spent)
             model.append(answers[0].timings_ms["model"])
         result[str(count)] = {

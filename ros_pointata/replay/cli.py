@@ -12,7 +12,7 @@ from pointata import DataError, PointataError
 from pointata.data.open import LAYOUTS, open_recording
 from pointata.data.options import option_value
 from pointata.data.recording import Recording
-from pointata.paths import require_folder
+from pointata.paths import check_output_folder
 from ros_pointata.arguments import at_least_one, at_least_zero, positive
 from ros_pointata.replay.pace import Pace
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_ros("replay", arguments)
     try:
         if options.summary is not None:
-            require_folder(options.summary.parent)
+            check_output_folder(options.summary.parent)
         recording = open_recording(options.source, **({"features": None} | dict(options.option)))
         return _play(recording, options)
     except (PointataError, OSError) as error:

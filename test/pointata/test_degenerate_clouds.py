@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from pointata import UNLABELLED, DataError, Frame
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.geometry.places import distinct, first_of_same
-from pointata.inference.label_upsampling import restore
-from pointata.preprocessing.point_ops.cpu import farthest_points, sample_indices, voxel_owners
+from pointata.inference.label_upsampling import upsample_labels
+from pointata.preprocessing.point_ops.cpu import farthest_points, first_in_voxel, sample_indices
 from pointata.preprocessing.point_ops.cuda import sample_indices_on_device
 from pointata.preprocessing.sampling import SamplingConfig, sample_frame
 
@@ -155,7 +155,7 @@ def test_any_cloud_is_sampled_and_restored_or_refused(
     assert sampled.no_return == np.count_nonzero((points == 0).all(axis=1))
     assert set(sampled.index.tolist()) <= set(sampled.used.tolist())
     scores = np.random.default_rng(0).dirichlet(np.ones(5), count).astype(np.float32)
-    result = restore(frame, sampled, scores)
+    result = upsample_labels(frame, sampled, scores)
     np.testing.assert_array_equal(result.labels == UNLABELLED, ~usable)
     assert ((result.scores >= 0) & (result.scores < 1.001)).all()
 
@@ -201,4 +201,4 @@ def test_voxels_of_strays_at_the_ends_of_the_range() -> None:
     points = np.concatenate([points, points[::-1], odd])
     cells = np.floor(points / np.float32(0.1)) + 0.0
     _, first, cell = np.unique(cells, axis=0, return_index=True, return_inverse=True)
-    np.testing.assert_array_equal(voxel_owners(points, 0.1), first[cell.reshape(-1)])
+    np.testing.assert_array_equal(first_in_voxel(points, 0.1), first[cell.reshape(-1)])

@@ -72,7 +72,7 @@ def test_streams_that_share_a_network_do_not_see_each_other() -> None:
     turns = [(0, 1, 2), (0,), (2, 0), (1,), (0, 1, 2), (1, 2), (2,), (0, 1)]
     for turn in turns:
         newest = {number: videos[number].pop(0) for number in turn}
-        answers = shared.answer_all({number: shared.prepare(frame) for number, frame in newest.items()})
+        answers = shared.predict_batch({number: shared.prepare(frame) for number, frame in newest.items()})
         for number, frame in newest.items():
             assert_same(answers[number], alone[number].step(frame))
 
@@ -81,7 +81,7 @@ def test_resetting_one_stream_leaves_the_others() -> None:
     shared, alone = predictor(2), predictor(1)
     first, second = video(1, 6), video(2, 6)
     for t in range(3):
-        shared.answer_all({0: shared.prepare(first[t]), 1: shared.prepare(second[t])})
+        shared.predict_batch({0: shared.prepare(first[t]), 1: shared.prepare(second[t])})
         alone.step(second[t])
     shared.reset(0)
     assert_same(shared.step(second[3], 1), alone.step(second[3]))
@@ -103,9 +103,9 @@ def test_a_network_with_one_head_goes_on_after_a_reset(task: str) -> None:
 def test_a_break_in_one_stream_empties_only_its_window() -> None:
     shared = predictor(2)
     for frame in video(1, 3):
-        shared.answer_all({0: shared.prepare(frame), 1: shared.prepare(frame)})
+        shared.predict_batch({0: shared.prepare(frame), 1: shared.prepare(frame)})
     late = video(9, 1)[0]
-    answers = shared.answer_all({0: shared.prepare(late)})
+    answers = shared.predict_batch({0: shared.prepare(late)})
     assert answers[0].reset_reason is not None
     assert shared.step(video(1, 4)[3], 1).frame_count == 4
 
@@ -207,7 +207,7 @@ def test_what_auto_chose_is_said() -> None:
 def test_a_step_that_fails_leaves_windows_and_states_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     runner, frames = predictor(2), video(0, 4)
     for frame in frames[:2]:
-        runner.answer_all({number: runner.prepare(frame) for number in range(2)})
+        runner.predict_batch({number: runner.prepare(frame) for number in range(2)})
     step = runner._engine.step
 
     def fail(newest: Mapping[int, SampledFrame]) -> None:
@@ -215,10 +215,10 @@ def test_a_step_that_fails_leaves_windows_and_states_alike(monkeypatch: pytest.M
 
     monkeypatch.setattr(runner._engine, "step", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
-        runner.answer_all({1: runner.prepare(frames[2])})
+        runner.predict_batch({1: runner.prepare(frames[2])})
     monkeypatch.setattr(runner._engine, "step", step)
-    assert runner.answer_all({}) == {}
-    answers = runner.answer_all({number: runner.prepare(frames[3]) for number in range(2)})
+    assert runner.predict_batch({}) == {}
+    answers = runner.predict_batch({number: runner.prepare(frames[3]) for number in range(2)})
     assert (answers[0].frame_count, answers[1].frame_count) == (3, 1)
     assert_same(answers[1], predictor(1).step(frames[3]))
 

@@ -76,7 +76,7 @@ def test_the_stream_starts_anew_and_then_answers_as_a_fresh_one(name: str, poiso
     for item in frames[:5]:
         runner.step(item)
     with pytest.raises(InferenceError, match=r"not finite after the frame at 500000000 ns, so its window was emptied"):
-        runner.answer(poison(runner.prepare(frames[5])))
+        runner.predict(poison(runner.prepare(frames[5])))
     for item in frames[6:]:
         assert_equal(runner.step(item), fresh.step(item))
 
@@ -102,19 +102,19 @@ def test_of_several_streams_only_the_broken_one_starts_anew() -> None:
     alone = [Predictor(*load_bundle("mars_actions"), device="cpu") for _ in range(3)]
     frames = [frame(shared, number) for number in range(10)]
     for item in frames[:4]:
-        shared.answer_all({number: shared.prepare(item) for number in range(3)})
+        shared.predict_batch({number: shared.prepare(item) for number in range(3)})
         for runner in alone:
             runner.step(item)
     prepared = {number: shared.prepare(frames[4]) for number in range(3)}
     with pytest.raises(InferenceError, match="400000000 ns of stream 1") as caught:
-        shared.answer_all(prepared | {1: doppler(prepared[1])})
+        shared.predict_batch(prepared | {1: doppler(prepared[1])})
     assert caught.value.streams == (1,)
     assert set(caught.value.answered) == {0, 2}
     alone[1].reset()
     for number in (0, 2):
         close(caught.value.answered[number], alone[number].step(frames[4]))
     for item in frames[5:]:
-        answers = shared.answer_all({number: shared.prepare(item) for number in range(3)})
+        answers = shared.predict_batch({number: shared.prepare(item) for number in range(3)})
         for number, runner in enumerate(alone):
             close(answers[number], runner.step(item))
 

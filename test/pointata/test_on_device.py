@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pointata import geometry
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.preprocessing.point_ops import cuda as on_device
-from pointata.preprocessing.point_ops.cpu import exact_farthest_points, favour_near, sample_indices
+from pointata.preprocessing.point_ops.cpu import exact_farthest_points, sample_indices, warp_by_range
 from pointata.preprocessing.point_ops.limits import MOST_CANDIDATES
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
@@ -151,14 +151,14 @@ def test_thinning_keeps_the_first_point_of_every_voxel(device: torch.device) -> 
     points = np.concatenate([cloud(4000, spread=2.0), cloud(4000, spread=2.0)[::-1]])
     expected = first_of_voxels(points, 0.5)
     limit = len(expected) + 1000
-    index, occupied = on_device.thin(torch.from_numpy(points).to(device), 0.5, limit)
+    index, occupied = on_device.voxel_downsample(torch.from_numpy(points).to(device), 0.5, limit)
     assert index.tolist() == np.resize(expected, limit).tolist()
     assert int(occupied) == len(expected)
 
 
 @pytest.mark.parametrize("size", [1, 7])
 def test_thinning_of_few_points_repeats_them(size: int) -> None:
-    index, occupied = on_device.thin(torch.from_numpy(cloud(size)), 1e-3, 20)
+    index, occupied = on_device.voxel_downsample(torch.from_numpy(cloud(size)), 1e-3, 20)
     assert index.tolist() == [i % size for i in range(20)]
     assert int(occupied) == size
 
@@ -166,7 +166,7 @@ def test_thinning_of_few_points_repeats_them(size: int) -> None:
 @on_every_device
 def test_thinning_to_a_limit_keeps_every_coarser_voxel(device: torch.device) -> None:
     points, limit = street(30000), 4000
-    index, occupied = on_device.thin(torch.from_numpy(points).to(device), 0.1, limit)
+    index, occupied = on_device.voxel_downsample(torch.from_numpy(points).to(device), 0.1, limit)
     kept = index.tolist()
     assert int(occupied) == limit
     assert kept == sorted(set(kept))
@@ -179,7 +179,7 @@ def test_thinning_to_a_limit_keeps_every_coarser_voxel(device: torch.device) -> 
 
 def test_thinning_with_a_point_far_away() -> None:
     points = np.concatenate([cloud(100), np.full((1, 3), 3e8, dtype=np.float32)])
-    index, _ = on_device.thin(torch.from_numpy(points), 1e-3, 101)
+    index, _ = on_device.voxel_downsample(torch.from_numpy(points), 1e-3, 101)
     assert 100 in index.tolist()
 
 
@@ -216,7 +216,7 @@ def test_samples_cover_like_those_of_the_host(
     voxel_m: float, range_power: float, farther: float, device: torch.device
 ) -> None:
     points, count = street(40000), 256
-    seen = favour_near(points, range_power)
+    seen = warp_by_range(points, range_power)
     host = coverage(seen, sample_indices(points, count, voxel_m, range_power))
     here = coverage(seen, indices(points, count, voxel_m, range_power, device))
     assert here < farther * host
@@ -236,7 +236,7 @@ def test_owners_are_the_first_of_their_voxels(device: torch.device) -> None:
 def test_no_step_asks_the_device_for_a_value() -> None:
     """Tensors on the meta device have no values: whatever needs one raises."""
     points = torch.empty(40000, 3, device="meta")
-    index, occupied = on_device.thin(points, 0.1, 5000)
+    index, occupied = on_device.voxel_downsample(points, 0.1, 5000)
     assert index.shape == (5000,)
     with pytest.raises(RuntimeError):
         int(occupied)

@@ -15,7 +15,7 @@ from pointata.data.formats.semantic_kitti import CLASSES
 from pointata.data.open import open_recording
 from pointata.errors import InstallationError
 from pointata.geometry.rigid import rigid
-from pointata.system.optional import require
+from pointata.system.optional import import_optional
 
 Corrupt = Callable[[Path], object]
 
@@ -192,7 +192,7 @@ def test_a_missing_reader_library_is_named(monkeypatch: pytest.MonkeyPatch, modu
     monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
     monkeypatch.delitem(sys.modules, "PIL.Image", raising=False)
     with pytest.raises(InstallationError, match=f"Python module {words}") as refusal:
-        require(module)
+        import_optional(module)
     assert 'pip install "./pointata[recordings]"' in str(refusal.value)
 
 

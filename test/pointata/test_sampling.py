@@ -11,8 +11,8 @@ from pointata.geometry.rigid import yaw
 from pointata.preprocessing.point_ops.cpu import (
     exact_farthest_points,
     farthest_points,
+    first_in_voxel,
     sample_indices,
-    voxel_owners,
 )
 from pointata.preprocessing.sampling import SamplingConfig, sample_frame
 
@@ -65,14 +65,14 @@ def test_voxels_against_a_dictionary() -> None:
     points = cloud(4000, spread=2.0)
     first: dict[tuple[int, ...], int] = {}
     expected = [first.setdefault(tuple(np.floor(point / 0.5).astype(int)), i) for i, point in enumerate(points)]
-    assert voxel_owners(points, 0.5).tolist() == expected
+    assert first_in_voxel(points, 0.5).tolist() == expected
 
 
 def test_voxels_with_a_point_far_away() -> None:
     points = np.concatenate([cloud(100), np.full((1, 3), 3e8, dtype=np.float32)])
-    assert voxel_owners(points, 1e-3).tolist() == list(range(101))
-    assert voxel_owners(np.repeat(points, 2, axis=0), 1e-3).tolist() == [2 * (i // 2) for i in range(202)]
-    assert voxel_owners(points[:0], 0.1).shape == (0,)
+    assert first_in_voxel(points, 1e-3).tolist() == list(range(101))
+    assert first_in_voxel(np.repeat(points, 2, axis=0), 1e-3).tolist() == [2 * (i // 2) for i in range(202)]
+    assert first_in_voxel(points[:0], 0.1).shape == (0,)
 
 
 @pytest.mark.parametrize("values", [3, 40_000, 2**62])

@@ -313,7 +313,7 @@ def test_points_without_labels_cost_nothing_and_the_others_as_in_the_formula() -
         ('--data.held_out=["anna"]', "no subject anna"),
         ("--data.augmentation.scale=2", "below 1"),
         ("--model.settings.settle_frames=4", "settle_frames (4) must be below"),
-        ("--model.settings.actor=dog", "actor 'dog' is no point class"),
+        ("--model.settings.foreground_class=dog", "foreground_class 'dog' is not a point class"),
         ("--model.settings.aligned=nowhere.safetensors", "cannot start a network from scratch"),
         ("--resume=nowhere.ckpt", "no checkpoint nowhere.ckpt"),
         ("--model.settings.mode=adapters", "no bundle"),

@@ -66,7 +66,7 @@ class StandInModel:
     def prepare(self, frame: Frame) -> Frame:
         return frame
 
-    def answer(self, frame: Frame) -> Prediction:
+    def predict(self, frame: Frame) -> Prediction:
         self.threads.add(threading.get_ident())
         time.sleep(self.delay_s)
         if frame.stamp_ns in self.fail_at:

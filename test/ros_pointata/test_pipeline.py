@@ -38,7 +38,7 @@ class Model:
         self.prepared.append(frame.stamp_ns)
         return int(frame.stamp_ns)
 
-    def answer(self, prepared: int) -> Prediction:
+    def predict(self, prepared: int) -> Prediction:
         self.entered.release()
         assert self.go.acquire(timeout=5)
         self.answered.append(prepared)
@@ -70,7 +70,7 @@ class Rig:
             logger=SimpleNamespace(error=lambda *_: None, warning=lambda *_, **__: None, info=lambda *_: None),
         )
         drop = lambda: self.health.count("dropped")  # noqa: E731
-        self.last: Worker[PreparedJob] = Worker(self.pipeline.answer, self.pipeline.on_error, drop)
+        self.last: Worker[PreparedJob] = Worker(self.pipeline.predict, self.pipeline.on_error, drop)
         self.first: Worker[Job] = Worker(
             lambda job: self.pipeline.prepare(job, self.last), self.pipeline.on_prepare_error, drop
         )

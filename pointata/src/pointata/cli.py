@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pointata import __version__
 from pointata.errors import PointataError, UsageError
 from pointata.system.arguments import Parser
-from pointata.system.optional import require
+from pointata.system.optional import import_optional
 
 
 def info(arguments: Sequence[str]) -> None:
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _speak_for_itself()
     try:
         command = COMMANDS[name]
-        module = require(command.module, command.extra, "this command")
+        module = import_optional(command.module, command.extra, "this command")
         getattr(module, command.function)(rest)
         return 0
     except KeyboardInterrupt as stop:

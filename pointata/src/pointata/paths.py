@@ -7,7 +7,7 @@ from pathlib import Path
 from pointata.errors import ConfigError
 
 
-def require_folder(folder: Path) -> None:
+def check_output_folder(folder: Path) -> None:
     """A ConfigError where a folder cannot be made or written to; nothing is made yet."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
@@ -15,7 +15,7 @@ def require_folder(folder: Path) -> None:
         raise ConfigError(f"{folder} cannot be a folder for results, as {nearest} {problem}: name another one")
 
 
-def version(path: Path) -> str:
+def fingerprint(path: Path) -> str:
     """Fingerprint of the names, sizes and times of all files at a path."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     facts = [(str(file.relative_to(path)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]

@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionM
 
 from pointata.adaptation.losses import attention_loss, class_weights, frames_loss, points_loss
 from pointata.alignment.embedder_file import load_aligned
-from pointata.bundles.bundle import BundleMetadata, require_place, save_bundle
+from pointata.bundles.bundle import BundleMetadata, check_bundle_output, save_bundle
 from pointata.classes import UNLABELLED
 from pointata.errors import ConfigError
 from pointata.inference.decision import action_voters
@@ -63,7 +63,7 @@ class AdaptSettings:
     """Of AdamW; none on vectors."""
     warmup_steps: int = 50
     """Steps of linear warm-up."""
-    actor: str | None = None
+    foreground_class: str | None = None
     """Point class that acts: the pooling is taught to attend to its tokens. None leaves the attention to itself."""
     label_smoothing: float = 0.1
     """Of the action losses."""
@@ -123,7 +123,7 @@ class Adapt(lightning.LightningModule):
         if p.aligned is not None:
             load_aligned(p.aligned, self.model)
         set_trainable(self.model, p.mode, self._trains_point_net)
-        self._actor = self._actor_id([c.name for c in data.heads.get("semantic", ())])
+        self._foreground = self._foreground_id([c.name for c in data.heads.get("semantic", ())])
         self.accuracy = torch.nn.ModuleDict(
             {
                 task: MulticlassAccuracy(config.heads[task], average="micro", ignore_index=-1)
@@ -146,12 +146,15 @@ class Adapt(lightning.LightningModule):
         """Number of trained parameters and of all parameters."""
         return parameter_counts(self.model, self.settings.mode, self._trains_point_net)
 
-    def _actor_id(self, names: list[str]) -> int | None:
-        if self.settings.actor is None:
+    def _foreground_id(self, names: list[str]) -> int | None:
+        if self.settings.foreground_class is None:
             return None
-        if self.settings.actor not in names:
-            raise ConfigError(f"actor {self.settings.actor!r} is no point class of the data ({', '.join(names)})")
-        return names.index(self.settings.actor)
+        if self.settings.foreground_class not in names:
+            raise ConfigError(
+                f"foreground_class {self.settings.foreground_class!r} is not a point class of the data: choose one of "
+                f"{', '.join(names) or '(none: the data have no labelled points)'}"
+            )
+        return names.index(self.settings.foreground_class)
 
     def _network(self, config: NetworkConfig) -> PointATA:
         return PointATA(config) if self.settings.mode == "scratch" else on_backbone(self.settings.backbone, config)
@@ -193,8 +196,8 @@ class Adapt(lightning.LightningModule):
             logits["segments"] = heads["segments"](encoded.frames, state.segments)[0][:, late]
         for task, scores in logits.items():
             losses[task] = frames_loss(scores, batch.actions[:, late], p.label_smoothing)
-        if self._actor is not None and encoded.attention is not None:
-            losses["attention"] = attention_loss(encoded.attention, batch.labels, self._actor)
+        if self._foreground is not None and encoded.attention is not None:
+            losses["attention"] = attention_loss(encoded.attention, batch.labels, self._foreground)
         if "semantic" in heads and clip.neighbours is not None:
             dense = clip.neighbours.shape[1]
             logits["semantic"] = self.model.semantic(encoded, _tail(clip, dense))
@@ -297,9 +300,9 @@ class Adapt(lightning.LightningModule):
     def _makes_backbone(self) -> bool:
         return self.settings.mode in ("scratch", "full")
 
-    def require_place(self, folder: Path, data: Any) -> None:
+    def check_bundle_output(self, folder: Path, data: Any) -> None:
         """Refuse a folder that `save` could not write into, before there is anything to save."""
-        require_place(folder, self.model, self._metadata(self.model.config, data), self._makes_backbone)
+        check_bundle_output(folder, self.model, self._metadata(self.model.config, data), self._makes_backbone)
 
     def save(self, folder: Path) -> Path:
         """Write the bundle (and, where it was trained, the backbone) into a folder."""

@@ -53,7 +53,7 @@ def adapt(arguments: Sequence[str]) -> Path | None:
     if cli.config.dry_run:
         describe(cli.model, cli.datamodule, Plan.of(cli.trainer))
         return None
-    cli.model.require_place(cli.config.out, cli.datamodule)
+    cli.model.check_bundle_output(cli.config.out, cli.datamodule)
     trained, total = cli.model.parameter_counts()
     _log.info("%s of %s parameters are trained", f"{trained:,}", f"{total:,}")
     ledger = Ledger()

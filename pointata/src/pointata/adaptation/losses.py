@@ -34,17 +34,17 @@ def points_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 2), truth, weight=weights, ignore_index=UNLABELLED)
 
 
-def attention_loss(attention: Tensor, labels: Tensor, actor: int) -> Tensor:
-    """How much of the pooling's attention misses the actor: - log of its share, mean over frames that show the actor.
+def attention_loss(attention: Tensor, labels: Tensor, foreground_class: int) -> Tensor:
+    """How much of the pooling's attention misses the foreground: - log of its share, mean over frames that show it.
 
     Args:
         attention: (B, T, G, H) logarithm of the weights.
         labels: (B, T, P) truth of the points, of which the first G are the tokens' centres.
-        actor: class that acts.
+        foreground_class: class that the pooling is to attend to.
     """
-    on_actor = labels[:, :, : attention.shape[2]] == actor  # (B, T, G)
-    share = attention.masked_fill(~on_actor.unsqueeze(-1), -torch.inf).logsumexp(dim=2)  # (B, T, H)
-    shown = on_actor.any(dim=2)
+    on_foreground = labels[:, :, : attention.shape[2]] == foreground_class  # (B, T, G)
+    share = attention.masked_fill(~on_foreground.unsqueeze(-1), -torch.inf).logsumexp(dim=2)  # (B, T, H)
+    shown = on_foreground.any(dim=2)
     return -share[shown].mean() if shown.any() else attention.sum() * 0.0
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from pointata.alignment.transport.label_distances import LabelDistance
-from pointata.alignment.transport.labels import FEWEST, pseudo_labels
+from pointata.alignment.transport.labels import MIN_SAMPLES, pseudo_labels
 from pointata.alignment.transport.mmd import mmd
 from pointata.alignment.transport.otdd import otdd
 from pointata.alignment.transport.sinkhorn import sinkhorn_divergence
@@ -58,8 +58,8 @@ class AlignSettings:
     """Give the network each point's height above the lowest points of its frame."""
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.pseudo_classes) < 1 or self.samples_per_class < FEWEST:
-            raise ConfigError(f"epochs and pseudo_classes must be at least 1, samples_per_class {FEWEST}: {self}")
+        if min(self.epochs, self.pseudo_classes) < 1 or self.samples_per_class < MIN_SAMPLES:
+            raise ConfigError(f"epochs and pseudo_classes must be at least 1, samples_per_class {MIN_SAMPLES}: {self}")
         if self.epsilon <= 0 or self.learning_rate <= 0:
             raise ConfigError(f"epsilon and learning_rate must be above 0: {self}")
 
@@ -150,10 +150,10 @@ class Align(lightning.LightningModule):
         self._classes = [
             members
             for label in labels.unique(sorted=True).tolist()  # type: ignore[no-untyped-call]
-            if label >= 0 and len(members := torch.nonzero(labels == label).squeeze(1)) >= FEWEST
+            if label >= 0 and len(members := torch.nonzero(labels == label).squeeze(1)) >= MIN_SAMPLES
         ]
         if not self._classes:
-            raise DataError(f"no class has {FEWEST} of the {len(labels)} clips: give more clips, or fewer classes")
+            raise DataError(f"no class has {MIN_SAMPLES} of the {len(labels)} clips: give more clips, or fewer classes")
         # measured on these before, in the same way after
         self._fixed = torch.cat([members[: settings.samples_per_class] for members in self._classes])
         self.history: list[dict[str, float]] = []

@@ -15,12 +15,12 @@ from pointata.alignment.embedder_file import save_aligned
 from pointata.errors import ConfigError
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
-from pointata.paths import require_folder
+from pointata.paths import check_output_folder
 from pointata.pretraining.shapes import load_shapes
 from pointata.system.arguments import SEED, Whole
 from pointata.system.memory import keep_freed_memory
 from pointata.training.arguments import SettingsParser, wording
-from pointata.training.cli import interruptible, possible, quiet_lightning
+from pointata.training.cli import interruptible, quiet_lightning, trainer_errors_as_config_errors
 from pointata.training.network import on_backbone
 from pointata.training.video_clips import VideoClips
 
@@ -55,7 +55,7 @@ def align(arguments: Sequence[str]) -> Path:
     given = parser.instantiate(parser.parse_args(list(arguments)))
     settings: AlignSettings = given.settings
     data: VideoClips = given.data
-    require_folder(given.out)
+    check_output_folder(given.out)
     if max(settings.groups, settings.group_size) > data.sampling.points:
         raise ConfigError(
             f"{settings.groups} groups of {settings.group_size} need as many points: "
@@ -72,7 +72,7 @@ def align(arguments: Sequence[str]) -> Path:
     data.setup("fit")
     clips, labels = data.clips(settings.samples_per_class, given.seed)
     module = Align(settings, model, source, torch.from_numpy(shapes.labels), clips, labels, given.seed)
-    with possible():
+    with trainer_errors_as_config_errors():
         trainer = lightning.Trainer(
             max_epochs=settings.epochs,
             accelerator=given.accelerator,

@@ -19,16 +19,16 @@ from pointata.model.backbone import Backbone
 from pointata.model.config import BackboneConfig
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import adapter_state, backbone_state, checksum, is_adapter
-from pointata.paths import require_folder
+from pointata.paths import check_output_folder
 
 __all__ = [
     "BundleMetadata",
+    "check_bundle_output",
     "describe",
     "load_backbone",
     "load_bundle",
     "read_backbone",
     "read_metadata",
-    "require_place",
     "resolve",
     "rewrite_adapter",
     "save_backbone",
@@ -54,7 +54,7 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace
     Raises:
         BundleError: the folder already has a different backbone of that name, and it is not to be replaced.
     """
-    require_folder(folder)
+    check_output_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     backbone = stored(backbone_state(model))
     fingerprint = checksum(backbone)
@@ -69,14 +69,14 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace
     return path
 
 
-def require_place(folder: Path, model: PointATA, metadata: BundleMetadata, replace_backbone: bool) -> None:
+def check_bundle_output(folder: Path, model: PointATA, metadata: BundleMetadata, replace_backbone: bool) -> None:
     """Refuse what `save_bundle` with these arguments would stumble over; before a training, its end is saved.
 
     Raises:
         ConfigError: the folder cannot be made or written to.
         BundleError: it already has a different backbone of that name, and it is not to be replaced.
     """
-    require_folder(folder)
+    check_output_folder(folder)
     path = folder / f"{metadata.backbone}.safetensors"
     if not replace_backbone and path.exists():
         _require_same_backbone(path, checksum(stored(backbone_state(model))))

@@ -13,7 +13,7 @@ from pointata.evaluation.offline import Part, evaluate
 from pointata.evaluation.score import OfflineScore
 from pointata.evaluation.sources import Choice, names_video_set, open_sources
 from pointata.inference.predictor import Predictor
-from pointata.paths import require_folder
+from pointata.paths import check_output_folder
 from pointata.system.arguments import Parser, Whole
 
 
@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> None:
     if given.json:
         if given.json.is_dir():
             raise ConfigError(f"--json {given.json} is a folder; give a file, as {given.json / 'figures.json'}")
-        require_folder(given.json.parent)
+        check_output_folder(given.json.parent)
     choice = Choice(given.split or "test", tuple(given.subjects))
     part = Part(given.start, given.frames)
     predictor = Predictor.load(given.model, backbone=given.backbone, device=given.device, threads=given.threads)

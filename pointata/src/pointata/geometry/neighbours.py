@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pointata.geometry.places import by_owner, distinct
+from pointata.geometry.places import distinct, representatives
 
 
 def nearest(query: Tensor, support: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -65,7 +65,9 @@ def inverse_distance_weights(distance: Tensor) -> Tensor:
     return weight / weight.sum(dim=-1, keepdim=True)
 
 
-def best_class(scores: Tensor, distance: Tensor, index: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def interpolate_labels(
+    scores: Tensor, distance: Tensor, index: Tensor
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """(Q,) class and (Q,) probability: scores (S, C), C <= 255, of the nearest points (Q, k), weighted by distance."""
     best = interpolate(scores, index, inverse_distance_weights(distance)).max(dim=1)
     return best.indices.to(torch.uint8).cpu().numpy(), best.values.cpu().numpy()
@@ -91,7 +93,7 @@ def cpu_nearest(
     if owner is None:
         found = _search(query, support, min(k, len(support)), jobs)
     else:
-        first, place = by_owner(owner)
+        first, place = representatives(owner)
         found = _with_copies(*_search(query, support[first], min(k, len(first)), jobs), place, min(k, len(support)))
     missing = ((0, 0), (0, k - found[0].shape[1]))
     distance, index = (np.pad(part, missing, mode="edge") if missing[1][1] else part for part in found)

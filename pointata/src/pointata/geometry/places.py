@@ -68,7 +68,7 @@ def first_of_same(keys: NDArray[np.int64]) -> NDArray[np.int64]:
     return owner
 
 
-def by_owner(owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def representatives(owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The owners (V,) int64 among (N,) owners, ascending, and for everyone the place of its owner in that list."""
     first = np.flatnonzero(owner == np.arange(len(owner)))
     place = np.empty(len(owner), dtype=np.int32)

@@ -138,11 +138,11 @@ class Engine:
             index = torch.tensor(numbers, device=self.device)
             with autocast(self.device, self._dtype):
                 logits, state = self._step(
-                    upload(clip, self.device), self._state if everyone else self._state.pick(index)
+                    upload(clip, self.device), self._state if everyone else self._state.select(index)
                 )
             if len(numbers) < len(rows):
-                logits, state = {task: value[index] for task, value in logits.items()}, state.pick(index)
-            self._state.put(index, state)
+                logits, state = {task: value[index] for task, value in logits.items()}, state.select(index)
+            self._state.update(index, state)
             finite = state.finite()
             scores = {task: value[:, 0].float().softmax(-1).cpu().numpy() for task, value in logits.items()}
         sound = finite.cpu().numpy()

@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.frame import Frame
-from pointata.geometry.neighbours import best_class, cpu_nearest
+from pointata.geometry.neighbours import cpu_nearest, interpolate_labels
 from pointata.prediction import SemanticResult
 from pointata.preprocessing.point_ops.cuda import spread_on_device
 from pointata.preprocessing.sampling import SampledFrame
 
 
-def restore(
+def upsample_labels(
     frame: Frame, sampled: SampledFrame, scores: NDArray[np.float32], jobs: int = 1, device: torch.device | None = None
 ) -> SemanticResult:
     """Spread the scores of the sampled points to all points within range: three nearest, weighted by distance.
@@ -37,7 +37,7 @@ def restore(
         label, score = spread_on_device(queries, support, scores, device)
     else:
         nearest = (torch.from_numpy(found) for found in cpu_nearest(queries, support, 3, jobs=jobs))
-        label, score = best_class(torch.from_numpy(scores), *nearest)
+        label, score = interpolate_labels(torch.from_numpy(scores), *nearest)
     if sampled.voxel is not None:
         label, score = label[sampled.voxel], score[sampled.voxel]
     own = frame.own_count

@@ -13,7 +13,7 @@ from pointata.errors import BundleError, InferenceError
 from pointata.frame import Frame
 from pointata.inference.decision import action_voters
 from pointata.inference.engine import Engine, Precision, Scores, choose_device
-from pointata.inference.label_upsampling import restore
+from pointata.inference.label_upsampling import upsample_labels
 from pointata.inference.stream import PredictorOptions, Stream
 from pointata.model.pointata import PointATA
 from pointata.prediction import Prediction
@@ -44,7 +44,7 @@ class PreparedFrame:
 class Predictor:
     """Runs a network on one or more streams, frame by frame.
 
-    `prepare` may be called from any thread, also while another one is in `answer`; all other methods belong to one
+    `prepare` may be called from any thread, also while another one is in `predict`; all other methods belong to one
     thread.
     """
 
@@ -138,7 +138,7 @@ class Predictor:
         prepared = [self.prepare(self._made_up(number)) for number in range(_WARM_UP_FRAMES)]
         self._engine.warm_up([item.sampled for item in prepared])
         for item in prepared:
-            self.answer(item)
+            self.predict(item)
         self.reset()
 
     def _made_up(self, number: int) -> Frame:
@@ -174,11 +174,11 @@ class Predictor:
         sampled = sample_frame(frame, self._sampling, names, self.device, drop_zeros)
         return PreparedFrame(frame, sampled, {"sample": _ms_since(start)})
 
-    def answer(self, prepared: PreparedFrame, stream: int = 0) -> Prediction:
-        """Make a prepared frame the newest of a stream and predict; see `answer_all` for the errors."""
-        return self.answer_all({stream: prepared})[stream]
+    def predict(self, prepared: PreparedFrame, stream: int = 0) -> Prediction:
+        """Make a prepared frame the newest of a stream and predict; see `predict_batch` for the errors."""
+        return self.predict_batch({stream: prepared})[stream]
 
-    def answer_all(self, prepared: Mapping[int, PreparedFrame]) -> dict[int, Prediction]:
+    def predict_batch(self, prepared: Mapping[int, PreparedFrame]) -> dict[int, Prediction]:
         """The newest frames of several streams, by stream number, in one step of the network.
 
         A backward time jump, a pause over `max_gap_s` or another `frame_id` empties that stream's window first.
@@ -187,7 +187,7 @@ class Predictor:
             InferenceError: the network's scores or state are not finite. The streams that it names start anew; the
                 others went on, and it holds their predictions.
         """
-        breaks = {number: self._streams[number].break_before(item.frame) for number, item in prepared.items()}
+        breaks = {number: self._streams[number].discontinuity(item.frame) for number, item in prepared.items()}
         for number, reason in breaks.items():
             if reason is not None:
                 self.reset(number)
@@ -195,7 +195,7 @@ class Predictor:
             return {}
         start = time.perf_counter()
         sampled = {
-            number: replace(item.sampled, stamp_s=self._streams[number].take(item.frame))
+            number: replace(item.sampled, stamp_s=self._streams[number].append(item.frame))
             for number, item in prepared.items()
         }
         try:
@@ -206,7 +206,7 @@ class Predictor:
             raise
         model_ms = _ms_since(start)
         answered = {
-            number: self._conclude(item, number, scores[number], breaks[number], model_ms)
+            number: self._to_prediction(item, number, scores[number], breaks[number], model_ms)
             for number, item in prepared.items()
             if number in scores
         }
@@ -232,14 +232,14 @@ class Predictor:
         )
 
     def step(self, frame: Frame, stream: int = 0) -> Prediction:
-        """Predict on the next frame of a stream: `prepare`, then `answer`.
+        """Predict on the next frame of a stream: `prepare`, then `predict`.
 
         Raises:
             DataError: the frame cannot be used; the window is kept.
         """
-        return self.answer(self.prepare(frame), stream)
+        return self.predict(self.prepare(frame), stream)
 
-    def _conclude(
+    def _to_prediction(
         self, item: PreparedFrame, number: int, scores: Scores, reason: str | None, model_ms: float
     ) -> Prediction:
         stream = self._streams[number]
@@ -247,7 +247,7 @@ class Predictor:
         semantic = None
         if "semantic" in scores:
             start = time.perf_counter()
-            semantic = restore(item.frame, item.sampled, scores["semantic"], self._search_threads, self.device)
+            semantic = upsample_labels(item.frame, item.sampled, scores["semantic"], self._search_threads, self.device)
             timings["restore"] = _ms_since(start)
         return Prediction(
             stamp_ns=item.frame.stamp_ns,

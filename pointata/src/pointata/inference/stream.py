@@ -76,7 +76,7 @@ class Stream:
         """Stamp of the oldest frame in the window."""
         return self._stamps[0]
 
-    def break_before(self, frame: Frame) -> str | None:
+    def discontinuity(self, frame: Frame) -> str | None:
         """Why this frame cannot continue the window; None where it can."""
         if not self._stamps:
             return None
@@ -92,7 +92,7 @@ class Stream:
             return f"frame_id changed from {cut(self._frame_id or '')!r} to {cut(frame.frame_id)!r}"
         return None
 
-    def take(self, frame: Frame) -> float:
+    def append(self, frame: Frame) -> float:
         """Make the frame the newest of the window; returns its time since the window's first frame ever, seconds."""
         if not self._stamps:
             self._origin_ns = frame.stamp_ns

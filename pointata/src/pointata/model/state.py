@@ -109,11 +109,11 @@ class StreamState:
         """A copy in memory of its own."""
         return self._map(torch.clone)
 
-    def pick(self, streams: Tensor) -> "StreamState":
+    def select(self, streams: Tensor) -> "StreamState":
         """The states of some streams, by (S,) int64 index; a copy."""
         return self._map(lambda tensor: tensor[streams])
 
-    def put(self, streams: Tensor, values: "StreamState") -> None:
+    def update(self, streams: Tensor, values: "StreamState") -> None:
         """Overwrite the states of the streams (S,) by those of `values`, in place, keeping the own dtypes."""
         for f in fields(self):
             tensor, new = getattr(self, f.name), getattr(values, f.name)

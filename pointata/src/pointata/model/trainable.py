@@ -10,14 +10,14 @@ Mode = Literal["adapters", "linear_probe", "full", "scratch"]
 
 #: Prefix of the embedder's copy of the tokenizer.
 POINT_NET = "embedder.point_net."
-_ADAPTER_ROOMS = ("embedder.", "adapters.", "context.", "heads.")
+_ADAPTER_PARTS = ("embedder.", "adapters.", "context.", "heads.")
 # Inside PointATA the embedder stands in for the tokenizer, which therefore never receives a gradient.
 _UNUSED = "backbone.tokenizer."
 
 
 def is_adapter(name: str) -> bool:
     """True for a tensor that is saved in, loaded from and swapped with an adapter bundle."""
-    return name.startswith(_ADAPTER_ROOMS)
+    return name.startswith(_ADAPTER_PARTS)
 
 
 def is_trained(name: str, mode: Mode, point_net: bool = True) -> bool:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pointata.errors import ConfigError, DataError, TooFewPointsError
 from pointata.frame import Frame, no_return_rows
 from pointata.geometry.neighbours import cpu_nearest
-from pointata.geometry.places import by_owner, distinct
+from pointata.geometry.places import distinct, representatives
 from pointata.geometry.rigid import rotate
 from pointata.model.state import Clip
-from pointata.preprocessing.point_ops.cpu import pick_indices, thin
+from pointata.preprocessing.point_ops.cpu import pick_indices, voxel_downsample
 from pointata.preprocessing.point_ops.cuda import sample_indices_on_device
 
 _FARTHEST_M = 1e5
@@ -164,7 +164,7 @@ def _require_places(frame: Frame, config: SamplingConfig, index: NDArray[np.int6
     if distinct(frame.points[index[:fewest]])[1] is None:
         return
     owner = distinct(frame.points[index])[1]
-    places = len(index) if owner is None else len(by_owner(owner)[0])
+    places = len(index) if owner is None else len(representatives(owner)[0])
     if places < fewest:
         raise TooFewPointsError(
             f"frame at {frame.stamp_ns} ns has points on {places} place(s) within range {_limits(config)}, where "
@@ -202,9 +202,9 @@ def sample_frame(
     voxel: NDArray[np.int32] | None
     if device is not None and device.type == "cuda":
         picks, owner = sample_indices_on_device(candidates, config.points, config.voxel_m, config.range_power, device)
-        first, voxel = by_owner(owner)
+        first, voxel = representatives(owner)
     else:
-        first, voxel = thin(candidates, config.points, config.voxel_m)
+        first, voxel = voxel_downsample(candidates, config.points, config.voxel_m)
         picks = pick_indices(candidates, config.points, first, config.range_power)
     index = used[picks]
     _require_places(frame, config, index)

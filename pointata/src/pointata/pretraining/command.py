@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.cli import LightningArgumentParser
 
 from pointata.bundles.bundle import read_backbone
-from pointata.paths import require_folder
+from pointata.paths import check_output_folder
 from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.masked import Pretrain
 from pointata.pretraining.shape_data import ShapeData
@@ -29,7 +29,7 @@ def pretrain(arguments: Sequence[str]) -> Path:
     # each epoch draws its own point sets
     words = wording("pretrain", "Make a 3D backbone by masked autoencoding of shapes and frames.", _PRETRAIN)
     cli = _PretrainCLI(Pretrain, ShapeData, arguments, words, reload_dataloaders_every_n_epochs=1)
-    require_folder(cli.config.out)
+    check_output_folder(cli.config.out)
     fit(cli)
     path: Path = cli.model.save(cli.config.out)
     _log.info("the backbone is %s", path)

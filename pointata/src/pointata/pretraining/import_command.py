@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pointata.bundles.bundle import save_backbone
 from pointata.model.point_mae import import_checkpoint
-from pointata.paths import require_folder
+from pointata.paths import check_output_folder
 from pointata.system.arguments import Parser
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def import_point_mae(arguments: Sequence[str]) -> Path:
     parser.add_argument("--name", default="point_mae", help="name of the bundle (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/backbones"), help="folder (default: %(default)s)")
     given = parser.parse_args(list(arguments))
-    require_folder(given.out)
+    check_output_folder(given.out)
     path = save_backbone(given.out, given.name, import_checkpoint(given.file), {"imported": given.file.name})
     _log.info("the backbone is %s", path)
     return path

@@ -9,7 +9,7 @@ from pointata.errors import InstallationError
 _DISTRIBUTIONS = {"PIL": "pillow", "ot": "pot", "yaml": "pyyaml"}
 
 
-def require(module: str, extra: str = "recordings", purpose: str = "reading this recording") -> Any:
+def import_optional(module: str, extra: str = "recordings", purpose: str = "reading this recording") -> Any:
     """Import a module whose libraries are no dependency of a plain `pip install pointata`.
 
     Args:

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from pointata.errors import ConfigError
-from pointata.paths import require_folder
+from pointata.paths import check_output_folder
 from pointata.system.arguments import SEED, Whole
 from pointata.system.memory import keep_freed_memory
 from pointata.training.arguments import TrainingParser
@@ -27,7 +27,7 @@ _ANEW = "give the settings that it was made with, or train without --resume in a
 
 
 @contextmanager
-def possible() -> Iterator[None]:
+def trainer_errors_as_config_errors() -> Iterator[None]:
     """What Lightning says of devices and strategies that this machine does not have becomes a ConfigError."""
     try:
         yield
@@ -78,7 +78,7 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         """As Lightning's; what this machine cannot do is a ConfigError."""
-        with possible():
+        with trainer_errors_as_config_errors():
             return super().instantiate_trainer(**kwargs)
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -113,7 +113,7 @@ def fit(cli: TrainingCLI, *callbacks: lightning.Callback) -> None:
     """
     trainer: Any = cli.trainer
     folder = Path(trainer.default_root_dir) / "checkpoints"
-    require_folder(folder)
+    check_output_folder(folder)
     trainer.callbacks.extend(callbacks)
     if trainer.checkpoint_callbacks:
         trainer.callbacks = [c for c in trainer.callbacks if not _is_default(c)]

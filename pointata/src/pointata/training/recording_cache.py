@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError, PointataError, TooFewPointsError
 from pointata.frame import LabelledFrame
-from pointata.paths import require_folder, version
+from pointata.paths import check_output_folder, fingerprint
 from pointata.preprocessing.sampling import SamplingConfig, sample_frame
 
 _log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ def cached_recordings(
         channels: features that are kept beside the points.
         progress: called with (made, to make).
     """
-    require_folder(folder)
+    check_output_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{_fingerprint(source, sampling, channels)}.npz" for source in sources]
     jobs = [(path, sampling, source, tuple(channels)) for path, source in zip(paths, sources, strict=True)]
@@ -141,7 +141,7 @@ def _identity(argument: Any) -> Any:
     """An argument as it is; a file or folder with its version, so that a changed recording is sampled anew."""
     if isinstance(argument, (tuple, list)):
         return [_identity(part) for part in argument]
-    return [str(argument), version(argument)] if isinstance(argument, Path) else argument
+    return [str(argument), fingerprint(argument)] if isinstance(argument, Path) else argument
 
 
 def _fingerprint(source: partial[Iterable[LabelledFrame]], sampling: SamplingConfig, channels: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 from pointata.errors import DataError
 
 #: A label with fewer samples has no spread to measure, and drops out.
-FEWEST = 2
+MIN_SAMPLES = 2
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Labelled:
                 f"{tuple(labels.shape)}"
             )
         _, index, counts = torch.unique(labels, return_inverse=True, return_counts=True)
-        enough = counts >= FEWEST
+        enough = counts >= MIN_SAMPLES
         if not enough.any():
             raise DataError(
-                f"none of the {len(counts)} labels of {len(features)} samples has {FEWEST} samples: "
+                f"none of the {len(counts)} labels of {len(features)} samples has {MIN_SAMPLES} samples: "
                 "give more samples of each label, or fewer labels"
             )
         kept = enough[index]

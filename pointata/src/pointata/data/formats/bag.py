@@ -18,7 +18,7 @@ from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 from pointata.geometry.pose import Pose
 from pointata.preprocessing.rates import mean_rate_hz
-from pointata.system.optional import require
+from pointata.system.optional import import_optional
 
 CLOUD = "sensor_msgs/msg/PointCloud2"
 ODOMETRY = "nav_msgs/msg/Odometry"
@@ -149,7 +149,7 @@ class BagRecording(Recording):
     @contextmanager
     def _reader(self) -> Iterator[Any]:
         """An open reader; whatever its parsers raise on a damaged file becomes a DataError."""
-        highlevel, typesys = require("rosbags.highlevel"), require("rosbags.typesys")
+        highlevel, typesys = import_optional("rosbags.highlevel"), import_optional("rosbags.typesys")
         try:
             store = typesys.get_typestore(typesys.Stores.ROS2_JAZZY)
             with highlevel.AnyReader([self.path], default_typestore=store) as reader:

@@ -11,7 +11,7 @@ from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.rigid import is_rigid
 from pointata.preprocessing.rates import mean_rate_hz
-from pointata.system.optional import require
+from pointata.system.optional import import_optional
 
 #: Depth values that mean "no measurement".
 INVALID_DEPTHS = (0, 65535)
@@ -110,7 +110,7 @@ def _pose_file(image: Path) -> Path:
 
 def _read_depth(path: Path) -> NDArray[np.uint16]:
     """(height, width) uint16 depth in millimetres."""
-    images = require("PIL.Image")
+    images = import_optional("PIL.Image")
     try:
         with images.open(path) as image:
             depth = np.asarray(image)

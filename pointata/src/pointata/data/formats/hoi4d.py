@@ -11,7 +11,7 @@ from pointata.data.set_files import data_folder
 from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
-from pointata.system.optional import require
+from pointata.system.optional import import_optional
 
 #: The h5 files number the actions without naming them, and no list that ties numbers to names is known to us.
 ACTIONS = coloured(*(f"class {index}" for index in range(19)))
@@ -47,7 +47,7 @@ def hoi4d(root: Path | str) -> VideoSet:
 
 def hoi4d_frames(file: Path, index: int) -> Iterable[LabelledFrame]:
     """The frames of sequence `index` of a file; no other sequence is read."""
-    h5py = require("h5py")
+    h5py = import_optional("h5py")
     try:
         with h5py.File(file, "r") as content:
             clouds, labels = content["pcd"][index], content["label"][index]
@@ -62,7 +62,7 @@ def hoi4d_frames(file: Path, index: int) -> Iterable[LabelledFrame]:
 
 def _check(file: Path) -> int:
     """Number of sequences of a file whose arrays fit each other; the points themselves are not read."""
-    h5py = require("h5py")
+    h5py = import_optional("h5py")
     try:
         with h5py.File(file, "r") as content:
             missing = [name for name in ("pcd", "label") if name not in content]

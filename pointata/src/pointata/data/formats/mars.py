@@ -15,7 +15,7 @@ from pointata.data.set_files import data_folder
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
-from pointata.system.optional import require
+from pointata.system.optional import import_optional
 
 #: The ten movements in the order of the file numbers 1 to 10 (names as the data set gives them, "squad" = squat).
 ACTIONS = class_list(
@@ -119,7 +119,7 @@ def _action_of(file: Path) -> int:
 
 def _read_columns(file: Path) -> NDArray[np.float64]:
     """(8, M): frame, object, x, y, z, doppler, intensity, unix time of every detection."""
-    h5py = require("h5py")
+    h5py = import_optional("h5py")
     try:
         with h5py.File(file, "r") as content:
             arrays = [value for value in content.values() if isinstance(value, h5py.Dataset) and value.ndim == 2]

@@ -21,7 +21,7 @@ from pointata.data.served import served_frames, stride_of
 from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
-from pointata.paths import version
+from pointata.paths import fingerprint
 from pointata.preprocessing.picking import FramePicker
 
 #: How much slower than the manifest's rate a recording may be, as a factor.
@@ -249,7 +249,7 @@ def _video(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> 
         point_classes,
         manifest.frame_period_s,
         manifest.merge,
-        "-".join(version(path) for path in paths),
+        "-".join(fingerprint(path) for path in paths),
     )
     assert entry.split is not None, "read_manifest fills it in"
     return Video(entry.name, source, entry.subject, entry.split, entry.action)

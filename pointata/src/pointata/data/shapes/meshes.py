@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pointata.data.simulator.shapes import Mesh
 from pointata.errors import DataError
-from pointata.system.optional import require
+from pointata.system.optional import import_optional
 
 SUFFIXES = (".off", ".obj", ".ply", ".stl")
 
@@ -57,7 +57,7 @@ def read_mesh(path: Path) -> Mesh:
     Raises:
         DataError: not a mesh, or one without a surface.
     """
-    open3d = require("open3d", "training", "reading meshes")
+    open3d = import_optional("open3d", "training", "reading meshes")
     with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
         found = _read_off(path) if path.suffix.lower() == ".off" else open3d.io.read_triangle_mesh(str(path))
     mesh = Mesh(np.asarray(found.vertices, dtype=np.float64), np.asarray(found.triangles, dtype=np.int64))
@@ -74,7 +74,7 @@ def read_mesh(path: Path) -> Mesh:
 
 def _read_off(path: Path) -> Any:
     """ModelNet writes the counts of some files on the line of the keyword ("OFF490 518 0"), which open3d refuses."""
-    open3d = require("open3d", "training", "reading meshes")
+    open3d = import_optional("open3d", "training", "reading meshes")
     content = path.read_bytes()
     parted = re.sub(rb"\AOFF[ \t]*(?=\d)", b"OFF\n", content)
     if parted == content:
@@ -87,7 +87,7 @@ def _read_off(path: Path) -> Any:
 
 def surface_points(mesh: Mesh, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """(count, 3) points, uniform on the surface."""
-    open3d = require("open3d", "training", "reading meshes")
+    open3d = import_optional("open3d", "training", "reading meshes")
     open3d.utility.random.seed(int(rng.integers(2**31)))
     vertices, faces = open3d.utility.Vector3dVector(mesh.vertices), open3d.utility.Vector3iVector(mesh.faces)
     return np.asarray(open3d.geometry.TriangleMesh(vertices, faces).sample_points_uniformly(count).points)
@@ -104,7 +104,7 @@ def seen_from(mesh: Mesh, points: NDArray[np.float64], viewpoint: NDArray[np.flo
     Returns:
         (N,) bool.
     """
-    open3d = require("open3d", "training", "reading meshes")
+    open3d = import_optional("open3d", "training", "reading meshes")
     scene = open3d.t.geometry.RaycastingScene(nthreads=1)
     scene.add_triangles(
         open3d.core.Tensor(np.ascontiguousarray(mesh.vertices, dtype=np.float32)),

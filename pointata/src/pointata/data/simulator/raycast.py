@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.data.simulator.shapes import Solid, merge
-from pointata.system.optional import require
+from pointata.system.optional import import_optional
 
 
 class Hits(NamedTuple):
@@ -36,7 +36,7 @@ class RayScene:
     """
 
     def __init__(self, solids: Sequence[Solid]) -> None:
-        open3d = require("open3d", "training", "the simulator, which casts its rays with open3d,")
+        open3d = import_optional("open3d", "training", "the simulator, which casts its rays with open3d,")
         mesh = merge([solid.mesh for solid in solids])
         self._labels = np.repeat(
             np.array([solid.label for solid in solids], dtype=np.uint8), [len(solid.mesh.faces) for solid in solids]

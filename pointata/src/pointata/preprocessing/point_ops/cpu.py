@@ -4,7 +4,7 @@ import fpsample
 import numpy as np
 from numpy.typing import NDArray
 
-from pointata.geometry.places import by_owner, distinct, first_of_rows, first_of_same
+from pointata.geometry.places import distinct, first_of_rows, first_of_same, representatives
 
 # The picks of fpsample's bucket FPS depend on the tree height: one value, in training and on the robot.
 _TREE_HEIGHT = 7
@@ -12,7 +12,7 @@ _TREE_HEIGHT = 7
 _SMALL_CLOUD = 512
 
 
-def voxel_owners(points: NDArray[np.float32], voxel_m: float) -> NDArray[np.int64]:
+def first_in_voxel(points: NDArray[np.float32], voxel_m: float) -> NDArray[np.int64]:
     """For every point, the first point in its voxel.
 
     Args:
@@ -64,7 +64,7 @@ def farthest_points(points: NDArray[np.float32], count: int) -> NDArray[np.int64
     points, owner = distinct(points)
     if owner is None:
         return _farthest_places(points, count)
-    first = by_owner(owner)[0]
+    first = representatives(owner)[0]
     picks = first[_farthest_places(points[first], min(count, len(first)))]
     copies = np.flatnonzero(owner != np.arange(len(owner)))
     return np.concatenate([picks, copies[: count - len(picks)]])
@@ -78,7 +78,7 @@ def _farthest_places(points: NDArray[np.float32], count: int) -> NDArray[np.int6
     return np.asarray(picks, dtype=np.int64)
 
 
-def favour_near(points: NDArray[np.float32], range_power: float) -> NDArray[np.float32]:
+def warp_by_range(points: NDArray[np.float32], range_power: float) -> NDArray[np.float32]:
     """Coordinates in which near things are larger: p / |p| ** range_power, |p| at least 0.3 m."""
     if range_power == 0:
         return points
@@ -90,11 +90,13 @@ def favour_near(points: NDArray[np.float32], range_power: float) -> NDArray[np.f
 def sample_indices(
     points: NDArray[np.float32], count: int, voxel_m: float = 0.0, range_power: float = 0.0
 ) -> NDArray[np.int64]:
-    """Exactly `count` indices into a cloud, farthest points first; see `thin` and `pick_indices`."""
-    return pick_indices(points, count, thin(points, count, voxel_m)[0], range_power)
+    """Exactly `count` indices into a cloud, farthest points first; see `voxel_downsample` and `pick_indices`."""
+    return pick_indices(points, count, voxel_downsample(points, count, voxel_m)[0], range_power)
 
 
-def thin(points: NDArray[np.float32], count: int, voxel_m: float) -> tuple[NDArray[np.int64], NDArray[np.int32] | None]:
+def voxel_downsample(
+    points: NDArray[np.float32], count: int, voxel_m: float
+) -> tuple[NDArray[np.int64], NDArray[np.int32] | None]:
     """One point of every voxel; all points where there are no voxels, or fewer than `count` of them.
 
     Returns:
@@ -102,7 +104,7 @@ def thin(points: NDArray[np.float32], count: int, voxel_m: float) -> tuple[NDArr
         voxel: (N,) int32, each point's voxel as an index into `first`; None where every point is its own.
     """
     if voxel_m > 0 and len(points) > count:
-        first, voxel = by_owner(voxel_owners(points, voxel_m))
+        first, voxel = representatives(first_in_voxel(points, voxel_m))
         if len(first) >= count:
             return first, voxel
     return np.arange(len(points)), None
@@ -116,13 +118,13 @@ def pick_indices(
     Args:
         points: (N, 3) float32, finite, N >= 1, metres.
         count: number of indices.
-        candidates: (V,) int64 indices that may be picked, ascending, of `thin`.
-        range_power: see `favour_near`.
+        candidates: (V,) int64 indices that may be picked, ascending, of `voxel_downsample`.
+        range_power: see `warp_by_range`.
 
     Returns:
         (count,) int64.
     """
     thinned = points if len(candidates) == len(points) else np.take(points, candidates, axis=0)
-    warped = favour_near(thinned, range_power)
+    warped = warp_by_range(thinned, range_power)
     picks = candidates[farthest_points(warped, min(count, len(candidates)))]
     return np.resize(picks, count)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pointata.geometry.neighbours import best_class
+from pointata.geometry.neighbours import interpolate_labels
 from pointata.preprocessing.point_ops.limits import MOST_CANDIDATES
 
 # Distances held at a time by `nearest_on_device`: 64 MiB, and as much again while they are computed.
@@ -31,10 +31,10 @@ def upload(array: NDArray[np.float32], device: torch.device) -> Tensor:
     return staged.to(device, non_blocking=True)
 
 
-def thin(points: Tensor, voxel_m: float, limit: int) -> tuple[Tensor, Tensor]:
+def voxel_downsample(points: Tensor, voxel_m: float, limit: int) -> tuple[Tensor, Tensor]:
     """The first point of every occupied voxel; evenly spread ones of them where they are more than `limit`.
 
-    Space is divided as by `sampling.voxel_owners`, up to 2**20 voxels from the origin. Above the limit, every
+    Space is divided as by `cpu.first_in_voxel`, up to 2**20 voxels from the origin. Above the limit, every
     voxel of the finest coarser grid (edges times 2, 4, 8, ...) that fits keeps a point, the rest goes to others.
 
     Args:
@@ -72,7 +72,7 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
 
 
 def sample(points: Tensor, count: int, voxel_m: float = 0.0, range_power: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Exactly `count` indices into a cloud, farthest points first; contract of `sampling.thin` and `pick_indices`.
+    """Exactly `count` indices into a cloud, farthest points first; contract of `cpu.sample_indices`.
 
     Clouds of more than MOST_CANDIDATES points are reduced to so many, evenly spread, before farthest points are picked.
 
@@ -80,7 +80,7 @@ def sample(points: Tensor, count: int, voxel_m: float = 0.0, range_power: float 
         points: (N, 3) float32, finite, N >= 1, metres.
         count: number of indices.
         voxel_m: edge of the thinning voxels, metres; 0 for none.
-        range_power: see `sampling.favour_near`.
+        range_power: see `cpu.warp_by_range`.
 
     Returns:
         index: (count,) int64.
@@ -158,7 +158,7 @@ def spread_on_device(
     """
     with torch.inference_mode():
         distance, index = nearest_on_device(upload(query, device), upload(support, device), 3)
-        return best_class(upload(scores, device), distance, index)
+        return interpolate_labels(upload(scores, device), distance, index)
 
 
 @cache
@@ -214,7 +214,7 @@ def _spread(points: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _first_of_voxels(order: Tensor, rank: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """`thin` from the result of `_spread`."""
+    """`voxel_downsample` from the result of `_spread`."""
     size = len(order)
     best = rank.topk(min(limit, size), sorted=False)
     first = best.values >> 32 > 0
@@ -241,7 +241,7 @@ def _every_third_bit(values: Tensor) -> Tensor:
 
 
 def _favour_near(points: Tensor, range_power: float) -> Tensor:
-    """`sampling.favour_near` for a tensor."""
+    """`cpu.warp_by_range` for a tensor."""
     if range_power == 0:
         return points
     return points * torch.linalg.vector_norm(points, dim=1, keepdim=True).clamp_min(0.3) ** -range_power
