@@ -1,6 +1,6 @@
 """The network on a GPU: arithmetic, CUDA graph or not, one stream or sixteen, and agreement with the CPU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 
 from pointata.inference.cuda_graph import GraphedStep
 from pointata.inference.engine import Engine, Precision, Scores
-from pointata.inference.label_upsampling import restore
+from pointata.inference.label_upsampling import upsample_labels
 from pointata.preprocessing.sampling import SampledFrame, sample_frame
 from realtime.machine import processor
 from realtime.measure import latency, milliseconds, times
@@ -51,11 +51,11 @@ def _points(count: int, device: torch.device, repeats: int) -> dict[str, float]:
     frame = scan_frames(count, 1)[0]
     sampled = sample_frame(frame, sampling)
     scores = np.random.default_rng(0).random((sampling.points, ALL_HEADS["semantic"]), dtype=np.float32)
-    ways = {
+    ways: dict[str, Callable[[], Any]] = {
         "sample, host": partial(sample_frame, frame, sampling),
         "sample, device": partial(sample_frame, frame, sampling, device=device),
-        "restore, host": partial(restore, frame, sampled, scores, 2),
-        "restore, device": partial(restore, frame, sampled, scores, 2, device),
+        "restore, host": partial(upsample_labels, frame, sampled, scores, 2),
+        "restore, device": partial(upsample_labels, frame, sampled, scores, 2, device),
     }
     return {name: float(np.median(times(way, min(repeats, 20)))) for name, way in ways.items()}
 
