@@ -1,9 +1,33 @@
-"""PointATA: point-cloud video understanding by a frozen 3D backbone with temporal adapters."""
+"""PointATA: point-cloud video understanding by a frozen 3D backbone with temporal adapters.
+
+What needs torch, or much else, is imported when it is first asked for: `import pointata` takes numpy alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pointata.classes import UNLABELLED, ClassInfo
-from pointata.errors import BundleError, ConfigError, DataError, InferenceError, PointataError
+from pointata.errors import (
+    BundleError,
+    ConfigError,
+    DataError,
+    InferenceError,
+    InstallationError,
+    PointataError,
+    TooFewPointsError,
+    UsageError,
+)
 from pointata.frame import Frame, LabelledFrame
 from pointata.prediction import ActionResult, ActionSegment, Prediction, SemanticResult
+
+if TYPE_CHECKING:
+    from pointata.bundles.bundle import load_bundle
+    from pointata.data.open import open_recording
+    from pointata.data.video_sets import open_video_set
+    from pointata.evaluation.offline import evaluate
+    from pointata.inference.predictor import Predictor
+    from pointata.inference.stream import PredictorOptions
+    from pointata.model.pointata import PointATA
 
 __version__ = "0.1.0"
 
@@ -17,9 +41,41 @@ __all__ = [
     "DataError",
     "Frame",
     "InferenceError",
+    "InstallationError",
     "LabelledFrame",
+    "PointATA",
     "PointataError",
     "Prediction",
+    "Predictor",
+    "PredictorOptions",
     "SemanticResult",
+    "TooFewPointsError",
+    "UsageError",
     "__version__",
+    "evaluate",
+    "load_bundle",
+    "open_recording",
+    "open_video_set",
 ]
+
+#: Where the names stand that are imported when they are first asked for (PEP 562).
+_LATER = {
+    "PointATA": "pointata.model.pointata",
+    "Predictor": "pointata.inference.predictor",
+    "PredictorOptions": "pointata.inference.stream",
+    "evaluate": "pointata.evaluation.offline",
+    "load_bundle": "pointata.bundles.bundle",
+    "open_recording": "pointata.data.open",
+    "open_video_set": "pointata.data.video_sets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
