@@ -42,7 +42,7 @@ $(STAMPS)/project: pyproject.toml | $(STAMPS)/venv
 
 $(STAMPS)/ros_pointata: constraints.txt $(BUILD_FILES) $(STAMPS)/project $(STAMPS)/pointata
 	@echo "Building the messages and installing ros_pointata"
-	@$(INSTALL) --build-constraint constraints.txt --editable ".[demo,test]"
+	@$(INSTALL) --build-constraint constraints.txt --editable ".[test]"
 	@touch $@
 
 # An editable install copies launch/ and config/; this keeps the copies fresh without another build.
@@ -51,7 +51,7 @@ $(STAMPS)/share: $(SHARE_FILES) $(STAMPS)/ros_pointata
 	@touch $@
 
 demo: setup ## replay the simulator to the node over DDS, measure it, write build/demo/index.html
-	@$(RUN) $(BIN)/pointata_demo
+	@$(RUN) PYTHONPATH=tools $(BIN)/python -m demo
 
 bench: setup ## speed, memory and latency through the node, on a quiet machine: build/bench (DOCS=1: docs/performance.md)
 	@$(RUN) $(BIN)/python benchmarks/bench.py $(if $(DOCS),--docs)
@@ -75,7 +75,7 @@ python-versions: ## pip install and message test with every python3.10 to python
 
 clean: ## remove build outputs and caches; keep .venv
 	@rm -rf build dist log install *.egg-info pointata/build pointata/src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find pointata ros_pointata test launch -name __pycache__ -prune -exec rm -rf {} +
+	@find pointata ros_pointata test launch tools -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## also remove .venv and the generated messages
 	@rm -rf $(VENV) ros_pointata/msg ros_pointata/srv ros_pointata/*.so

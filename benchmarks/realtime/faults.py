@@ -31,10 +31,10 @@ from sensor_msgs.msg import PointCloud2
 from pointata.data.open import open_recording
 from realtime.bad_clouds import FAULTS
 from ros_pointata.cloud import ns_to_stamp, to_pointcloud2
-from ros_pointata.demo.node_control import NodeControl
-from ros_pointata.demo.process import ChildProcess, DemoError, isolated_environment
 from ros_pointata.health import FRAME_COUNTERS
 from ros_pointata.msg import ActionPrediction
+from ros_pointata.testing.node_control import NodeControl
+from ros_pointata.testing.processes import ChildProcess, RunError, isolated_environment
 
 NODE, CLOUDS, ODOMETRY = "/pointata", "/points", "/odom"
 _NODE_MAIN = "import sys; from ros_pointata.node import main; sys.exit(main())"
@@ -82,7 +82,7 @@ class Client:
         end = time.monotonic() + _UP_S
         while not self._clouds.get_subscription_count():
             if time.monotonic() > end:
-                raise DemoError(f"the node did not take {CLOUDS} within {_UP_S:g} s")
+                raise RunError(f"the node did not take {CLOUDS} within {_UP_S:g} s")
             time.sleep(0.05)
         time.sleep(1.0)  # a publisher and a subscription find each other one after the other
 
@@ -91,7 +91,7 @@ class Client:
         wanted, end = len(self.answers) + more, time.monotonic() + _SETTLE_S
         while len(self.answers) < wanted:
             if time.monotonic() > end:
-                raise DemoError(f"the node did not answer within {_SETTLE_S:g} s")
+                raise RunError(f"the node did not answer within {_SETTLE_S:g} s")
             time.sleep(0.02)
 
     def counts(self) -> dict[str, int]:
@@ -257,7 +257,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 exact = through_cycles(given.cycles, given.hz or 20.0, folder)
             else:
                 exact = under_faults(given.seconds, given.hz or 10.0, folder)
-        except DemoError as error:
+        except RunError as error:
             log = (folder / "node.log").read_text(errors="replace").splitlines()[-30:]
             sys.stderr.write("\n".join([f"{error}; the node said last:", *log, ""]))
             return 1

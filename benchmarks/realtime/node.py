@@ -52,7 +52,7 @@ def measure_node(case: Case, frames: int, folder: Path) -> dict[str, Any]:
         folder: for the bundle, the logs and the client's result.
     """
     # the demo's processes: isolated domain, DDS profile of the product, ended in order whatever happens
-    from ros_pointata.demo.process import ChildProcess, isolated_environment
+    from ros_pointata.testing.processes import ChildProcess, isolated_environment
 
     bundle = write_bundle(folder / "bundles", config(case.preset), 1 / case.hz, SAMPLED)
     out = folder / f"client_{case.name}.json"

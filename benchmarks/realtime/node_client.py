@@ -27,10 +27,10 @@ from std_msgs.msg import Header
 from realtime.measure import latency, medians
 from realtime.scan import lidar_scan
 from ros_pointata.cloud import SEGMENTATION_POINT, build_cloud, ns_to_stamp, stamp_to_ns
-from ros_pointata.demo.process import DemoError
 from ros_pointata.health import FRAME_COUNTERS
 from ros_pointata.msg import StageTimings
 from ros_pointata.replay.pace import Pace, Timetable
+from ros_pointata.testing.processes import RunError
 
 CLOUDS, NODE = "/points", "/pointata"
 LABELS = f"{NODE}/output/pointcloud/segmentation"
@@ -66,7 +66,7 @@ class Client:
         end = time.monotonic() + _START_S
         while not (self._publisher.get_subscription_count() and self._node.count_publishers(LABELS) and self._counts):
             if time.monotonic() > end:
-                raise DemoError(f"the node did not take {CLOUDS} and offer {LABELS} within {_START_S:g} s")
+                raise RunError(f"the node did not take {CLOUDS} and offer {LABELS} within {_START_S:g} s")
             time.sleep(0.05)
         time.sleep(1.0)
 
@@ -164,7 +164,7 @@ def main() -> None:
         client.send(given.warm_up + given.frames, given.hz)
         client.wait_for_answers()
         given.out.write_text(json.dumps(client.result(given.warm_up)))
-    except DemoError as error:
+    except RunError as error:
         sys.exit(str(error))
     finally:
         client.close()

@@ -27,8 +27,8 @@ from pointata.bundles.bundle import resolve  # noqa: E402
 from pointata.data.open import open_recording  # noqa: E402
 from pointata.errors import BundleError  # noqa: E402
 from ros_pointata.cloud import stamp_to_ns  # noqa: E402
-from ros_pointata.demo.process import ChildProcess, isolated_environment  # noqa: E402
 from ros_pointata.msg import ActionPrediction  # noqa: E402
+from ros_pointata.testing.processes import ChildProcess, isolated_environment  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES, PERIOD_NS = 20, 100_000_000

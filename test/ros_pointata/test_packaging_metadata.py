@@ -151,7 +151,7 @@ def test_executable_runs_the_same_function_as_its_console_script(script: Path) -
 
 
 def test_console_scripts_have_an_executable_each() -> None:
-    assert len(EXECUTABLES) == len(CONSOLE_SCRIPTS) == 4
+    assert len(EXECUTABLES) == len(CONSOLE_SCRIPTS) == 3
 
 
 def test_one_address_everywhere() -> None:

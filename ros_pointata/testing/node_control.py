@@ -11,7 +11,7 @@ from rcl_interfaces.srv import GetParameters, SetParametersAtomically
 from rclpy.node import Node
 from rclpy.parameter import Parameter, parameter_value_to_python
 
-from ros_pointata.demo.process import DemoError
+from ros_pointata.testing.processes import RunError
 
 _DOWN = ((State.PRIMARY_STATE_ACTIVE, Transition.TRANSITION_DEACTIVATE, "deactivate"),
          (State.PRIMARY_STATE_INACTIVE, Transition.TRANSITION_CLEANUP, "cleanup"))  # fmt: skip
@@ -39,20 +39,20 @@ class NodeControl:
         """Wait for the node's services.
 
         Raises:
-            DemoError: the time ran out.
+            RunError: the time ran out.
         """
         end = time.monotonic() + timeout_s
         for client in (self._get_state, self._change_state, self._set_parameters, self._get_parameters):
             while not client.wait_for_service(0.2):
                 self._check()
                 if time.monotonic() > end:
-                    raise DemoError(f"{self._target} did not offer {client.srv_name} within {timeout_s:g} s")
+                    raise RunError(f"{self._target} did not offer {client.srv_name} within {timeout_s:g} s")
 
     def reconfigure(self, values: Mapping[str, Any]) -> None:
         """Take the node down to unconfigured, set parameters, and bring it up to active.
 
         Raises:
-            DemoError: a transition or a value was refused.
+            RunError: a transition or a value was refused.
         """
         for state, transition, name in _DOWN:
             if self._call(self._get_state, GetState.Request()).current_state.id == state:
@@ -60,7 +60,7 @@ class NodeControl:
         parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
         result = self._call(self._set_parameters, SetParametersAtomically.Request(parameters=parameters)).result
         if not result.successful:
-            raise DemoError(f"{self._target} refused its parameters: {result.reason}")
+            raise RunError(f"{self._target} refused its parameters: {result.reason}")
         for transition, name in _UP:
             self._change(transition, name)
 
@@ -72,7 +72,7 @@ class NodeControl:
     def _change(self, transition: int, name: str) -> None:
         request = ChangeState.Request(transition=Transition(id=transition))
         if not self._call(self._change_state, request).success:
-            raise DemoError(f"{self._target} refused the transition '{name}'")
+            raise RunError(f"{self._target} refused the transition '{name}'")
 
     def _call(self, client: Any, request: Any, timeout_s: float = 120.0) -> Any:
         done = threading.Event()
@@ -82,5 +82,5 @@ class NodeControl:
         while not done.wait(0.2):
             self._check()
             if time.monotonic() > end:
-                raise DemoError(f"{client.srv_name} did not answer within {timeout_s:g} s")
+                raise RunError(f"{client.srv_name} did not answer within {timeout_s:g} s")
         return future.result()

@@ -16,9 +16,9 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import PointCloud2
 
+from demo.record import ActionAnswer, ScenarioRecord
 from pointata import UNLABELLED, ClassInfo
 from ros_pointata.cloud import decode_cloud, decode_field, has_field, stamp_to_ns
-from ros_pointata.demo.record import ActionAnswer, ScenarioRecord
 from ros_pointata.health import FRAME_COUNTERS
 from ros_pointata.msg import ActionPrediction, ClassInfoList, StageTimings
 from ros_pointata.qos import latched_profile

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ros_pointata.demo.record import ScenarioRecord
-from ros_pointata.demo.scenario import Scenario
+from demo.record import ScenarioRecord
+from demo.scenario import Scenario
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ros_pointata.demo.record import FrameRecord, ScenarioRecord
+from demo.record import FrameRecord, ScenarioRecord
 
 LINE_PERIOD_S = 4.0
 

@@ -9,14 +9,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ros_pointata.demo.live import Display, snapshot
-from ros_pointata.demo.node_control import NodeControl
-from ros_pointata.demo.played import Played
-from ros_pointata.demo.process import ChildProcess, DemoError
-from ros_pointata.demo.record import ScenarioRecord
-from ros_pointata.demo.recorder import Recorder, Spinner
-from ros_pointata.demo.scenario import Scenario
+from demo.live import Display, snapshot
+from demo.played import Played
+from demo.record import ScenarioRecord
+from demo.recorder import Recorder, Spinner
+from demo.scenario import Scenario
 from ros_pointata.health import FRAME_COUNTERS
+from ros_pointata.testing.node_control import NodeControl
+from ros_pointata.testing.processes import ChildProcess, RunError
 
 NODE = "/pointata"
 CLOUDS, ODOMETRY = "/points", "/odom"
@@ -71,7 +71,7 @@ class Session:
         """Set the node up and play every scene.
 
         Raises:
-            DemoError: a process died, or the node could not be set up.
+            RunError: a process died, or the node could not be set up.
         """
         self._set_up(scenario)
         before = self._fresh_counts()
@@ -89,11 +89,11 @@ class Session:
         return Played(scenario, record, min_frames, late)
 
     def stop_node(self) -> None:
-        """End the node; DemoError unless it ends well."""
+        """End the node; RunError unless it ends well."""
         self._check()
         status = self._node.stop()
         if status != 0:
-            raise DemoError(f"the node ended with status {status}; its last words:\n{self._node.last_words()}")
+            raise RunError(f"the node ended with status {status}; its last words:\n{self._node.last_words()}")
 
     def _start_node(self) -> ChildProcess:
         parameters = [item for name, value in NODE_PARAMETERS.items() for item in ("-p", f"{name}:={value}")]
@@ -108,8 +108,8 @@ class Session:
         self._recorder.forget_classes()
         try:
             self._control.reconfigure({"model": scenario.model, "motion.source": scenario.motion})
-        except DemoError as error:
-            raise DemoError(f"{error}; the node's last words:\n{self._node.last_words()}") from error
+        except RunError as error:
+            raise RunError(f"{error}; the node's last words:\n{self._node.last_words()}") from error
         self._wait(lambda: self._recorder.bundle("classes") or self._recorder.bundle("actions"), 10.0,
                    f"{NODE} latched no class list although it is active")  # fmt: skip
         time.sleep(0.3)  # the other list, where there are two, was sent at the same moment
@@ -144,7 +144,7 @@ class Session:
             while replay.returncode is None:
                 self._show(record, scene)
             if replay.returncode != 0:
-                raise DemoError(
+                raise RunError(
                     f"the {replay.name} ended with status {replay.returncode}; its last words:\n{replay.last_words()}"
                 )
         sent = json.loads(summary.read_text())
@@ -174,7 +174,7 @@ class Session:
         while not condition():
             self._check()
             if time.monotonic() > end:
-                raise DemoError(sentence)
+                raise RunError(sentence)
             time.sleep(0.05)
 
     def _check(self) -> None:

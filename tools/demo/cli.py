@@ -1,4 +1,4 @@
-"""Command line of the demo: `pointata_demo`, or `make demo`."""
+"""Command line of the demo."""
 
 import argparse
 import json
@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from demo.interrupts import Interrupts
+from demo.scenario import MODELS, ROOM_FRAMES, ROOM_SEEDS, STREET_FRAMES, STREET_SEEDS, scenarios
 from pointata import PointataError
 from ros_pointata.arguments import at_least_one, positive
-from ros_pointata.demo.process import Interrupts, isolated_environment
-from ros_pointata.demo.scenario import MODELS, ROOM_FRAMES, ROOM_SEEDS, STREET_FRAMES, STREET_SEEDS, scenarios
+from ros_pointata.testing.processes import isolated_environment
 
 if TYPE_CHECKING:
-    from ros_pointata.demo.played import Played
+    from demo.played import Played
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """All options with their defaults."""
     parser = argparse.ArgumentParser(
-        prog="pointata_demo",
+        prog="demo",
         description="Replay simulated scenes to the running node and write a page about its answers.",
     )
     add = parser.add_argument
@@ -65,9 +66,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace, environment: dict[str, str], interrupts: Interrupts) -> int:
-    from ros_pointata.demo.live import Display
-    from ros_pointata.demo.played import problems
-    from ros_pointata.demo.session import Session
+    from demo.live import Display
+    from demo.played import problems
+    from demo.session import Session
 
     began = time.monotonic()
     for stale in ("index.html", "summary.json"):
@@ -89,8 +90,8 @@ def _run(options: argparse.Namespace, environment: dict[str, str], interrupts: I
 
 def write_results(played: "Sequence[Played]", out: Path, rate: float) -> dict[str, Any]:
     """Write summary.json and index.html; returns the summary."""
-    from ros_pointata.demo.page import render
-    from ros_pointata.demo.scoring import score, summarise
+    from demo.page import render
+    from demo.scoring import score, summarise
 
     scores = [score(part.record, part.min_frames) for part in played]
     summary = summarise(scores)
@@ -129,7 +130,3 @@ def _model(text: str) -> tuple[str, str]:
     if kind not in MODELS or not equals or not path:
         raise argparse.ArgumentTypeError(f"{text}: give {' or '.join(f'{name}=PATH' for name in MODELS)}")
     return kind, path
-
-
-if __name__ == "__main__":
-    sys.exit(main())

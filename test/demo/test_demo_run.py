@@ -3,28 +3,27 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+import demo
+from demo.cli import build_parser
 from pointata.bundles.bundle import shipped_bundles
-from ros_pointata.demo.cli import build_parser
-from ros_pointata.demo.process import ChildProcess, DemoError, free_domain, isolated_environment
 
 pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 pytest.importorskip("open3d", reason="needs open3d, for the simulator")
 pytest.importorskip("matplotlib", reason="needs matplotlib, for the page")
 
 FRAMES = 15
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(demo.__file__).parents[1])}
 
 
 def run_demo(out: Path, *options: str, timeout_s: float = 240.0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ros_pointata.demo.cli", "--out", str(out), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    command = [sys.executable, "-m", "demo", "--out", str(out), *options]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
 @pytest.fixture(scope="session")
@@ -101,56 +100,21 @@ def children_of(pid: int) -> list[int]:
 def test_a_broken_run_ends_all_processes(
     tmp_path: Path, models: list[str], victim: str, sign: signal.Signals, status: int, sentence: str
 ) -> None:
-    command = [sys.executable, "-m", "ros_pointata.demo.cli", "--out", str(tmp_path), "--frames", "300", *models]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
-        assert demo.stdout is not None
-        while "is active" not in (said := demo.stdout.readline()):
-            assert said, demo.communicate()
-        started = children_of(demo.pid)
-        os.kill(started[0] if victim == "node" else demo.pid, sign)
-        _, errors = demo.communicate(timeout=60)
-    assert demo.returncode == status
+    command = [sys.executable, "-m", "demo", "--out", str(tmp_path), "--frames", "300", *models]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=pipe, stderr=pipe, text=True) as running:
+        assert running.stdout is not None
+        while "is active" not in (said := running.stdout.readline()):
+            assert said, running.communicate()
+        started = children_of(running.pid)
+        os.kill(started[0] if victim == "node" else running.pid, sign)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == status
     assert sentence in errors
     assert "Traceback" not in errors
     assert started
     assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
     assert not (tmp_path / "summary.json").exists()
-
-
-def test_a_process_that_ends_early_is_told_with_its_last_words(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "print('out of luck'); raise SystemExit(3)"]
-    with ChildProcess("node", command, tmp_path / "log", {}) as process:
-        end = time.monotonic() + 20
-        while process.returncode is None and time.monotonic() < end:
-            time.sleep(0.02)
-        with pytest.raises(DemoError, match=r"(?s)node ended with status 3.*out of luck"):
-            process.require_running()
-
-
-def test_a_process_that_ignores_interrupts_is_ended(tmp_path: Path) -> None:
-    code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
-    with ChildProcess("node", [sys.executable, "-c", code], tmp_path / "log", {}) as process:
-        process.require_running()
-        end = time.monotonic() + 20
-        while "up" not in process.last_words() and time.monotonic() < end:
-            time.sleep(0.02)
-        assert process.stop(patience_s=0.3) == -signal.SIGTERM
-
-
-def test_processes_share_a_free_domain_on_this_machine_only() -> None:
-    environment = isolated_environment()
-    domain = int(environment["ROS_DOMAIN_ID"])
-    assert 1 <= domain <= 101
-    assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
-    assert Path(environment["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
-
-
-def test_a_domain_in_use_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ros_pointata.demo.process._DOMAINS", range(60, 62))
-    taken = free_domain()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("", 7400 + 250 * taken))
-        assert free_domain() == 121 - taken
 
 
 @pytest.mark.parametrize(
@@ -163,7 +127,7 @@ def test_bad_options_are_refused(options: list[str], capsys: pytest.CaptureFixtu
 
 
 def test_no_terminal_means_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    from ros_pointata.demo.live import Display
+    from demo.live import Display
 
     with Display() as display:
         display.say("a step")

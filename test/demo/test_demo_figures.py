@@ -7,13 +7,13 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from demo.cli import write_results
+from demo.live import line, snapshot
+from demo.played import Played, problems
+from demo.record import ActionAnswer, ScenarioRecord
+from demo.scenario import Scenario, scenarios
+from demo.scoring import score, summarise
 from pointata.classes import class_list
-from ros_pointata.demo.cli import write_results
-from ros_pointata.demo.live import line, snapshot
-from ros_pointata.demo.played import Played, problems
-from ros_pointata.demo.record import ActionAnswer, ScenarioRecord
-from ros_pointata.demo.scenario import Scenario, scenarios
-from ros_pointata.demo.scoring import score, summarise
 
 CLASSES = class_list(("floor", (10, 200, 10)), ("person", (200, 10, 10)))
 ACTIONS = class_list(("stand", (90, 90, 90)), ("walk", (10, 10, 200)))

@@ -1,4 +1,4 @@
-"""Child processes of the demo, and the environment that isolates them from other ROS systems."""
+"""Child processes, and the environment that isolates them from other ROS systems on the machine and beyond."""
 
 import os
 import random
@@ -7,7 +7,6 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pointata import PointataError
 from ros_pointata.dds_profile import VARIABLES, profile_path
@@ -16,12 +15,12 @@ from ros_pointata.dds_profile import VARIABLES, profile_path
 _DOMAINS = range(1, 102)
 
 
-class DemoError(PointataError):
-    """The demo could not be carried out completely."""
+class RunError(PointataError):
+    """A run of several processes could not be carried out completely."""
 
 
 def isolated_environment() -> dict[str, str]:
-    """Variables for every process of the demo: a free domain, this machine only, buffers for large clouds."""
+    """Variables for every process of a run: a free domain, this machine only, buffers for large clouds."""
     environment = {
         "ROS_DOMAIN_ID": str(free_domain()),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
@@ -38,7 +37,7 @@ def free_domain() -> int:
         base = 7400 + 250 * domain
         if all(_is_free(port) for port in (base, base + 1, base + 10, base + 11)):
             return domain
-    raise DemoError("no ROS domain from 1 to 101 is free on this machine; end other ROS programs")
+    raise RunError("no ROS domain from 1 to 101 is free on this machine; end other ROS programs")
 
 
 def _is_free(port: int) -> bool:
@@ -48,34 +47,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
-
-
-class Interrupts:
-    """SIGINT and SIGTERM inside a `with` block: noted, so that none strikes while a process is being started.
-
-    Whoever waits calls `check`. A second signal does not wait for it.
-    """
-
-    def __init__(self) -> None:
-        self._noted = False
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> "Interrupts":
-        self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt where a signal has come."""
-        if self._noted:
-            raise KeyboardInterrupt
-
-    def _note(self, number: int, frame: object) -> None:
-        self.check()
-        self._noted = True
 
 
 class ChildProcess:
@@ -91,7 +62,7 @@ class ChildProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
-                start_new_session=True,  # Ctrl-C is for the demo, which then ends its children in order
+                start_new_session=True,  # Ctrl-C is for the parent, which then ends its children in order
             )
 
     def __enter__(self) -> "ChildProcess":
@@ -111,9 +82,9 @@ class ChildProcess:
         return self._process.poll()
 
     def require_running(self) -> None:
-        """Raise DemoError where the process has ended."""
+        """Raise RunError where the process has ended."""
         if self.returncode is not None:
-            raise DemoError(
+            raise RunError(
                 f"the {self.name} ended with status {self.returncode}; its last words:\n{self.last_words()}"
             )
 

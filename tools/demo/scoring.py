@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from demo.record import FrameRecord, ScenarioRecord
 from pointata import UNLABELLED
 from pointata.evaluation.metrics.confusion import ConfusionMatrix
 from pointata.evaluation.metrics.summary import accuracy, iou_per_class, majority, mean_iou, percentiles
-from ros_pointata.demo.record import FrameRecord, ScenarioRecord
 
 
 @dataclass(frozen=True)

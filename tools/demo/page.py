@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from demo.played import Played
+from demo.record import FrameRecord, Picture, ScenarioRecord
+from demo.scoring import ScenarioScore
 from pointata.report.charts import bands_of, latency_chart, timeline
 from pointata.report.page import Page
 from pointata.report.pictures import birds_eye_pair, camera_pair, forward_axes, lifted
 from pointata.report.tables import confusion_table, facts_table, iou_table, legend, percent, stage_table
-from ros_pointata.demo.played import Played
-from ros_pointata.demo.record import FrameRecord, Picture, ScenarioRecord
-from ros_pointata.demo.scoring import ScenarioScore
 
 _STREET_REACH_M = 25.0
 _PERIOD_S = 0.1  # of both simulated sensors
