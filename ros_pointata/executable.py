@@ -8,20 +8,18 @@ import sys
 import textwrap
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import try_shutdown
 
-from ros_pointata.parameters import SPECS
-
-if TYPE_CHECKING:
-    from ros_pointata.node import PointataNode
+from ros_pointata.config.parameters import SPECS
 
 #: Longest wait for the callback at hand once the process is to end; launch kills 5 s after its SIGTERM.
 PATIENCE_S = 2.0
@@ -41,6 +39,18 @@ services: ~/reset, ~/enable, and those of every lifecycle node
 example:
   pointata_node --ros-args -r '~/input/pointcloud:=/points' -p model:=sim_street --params-file node.yaml
 """
+
+
+class Served(Protocol):
+    """The node, as far as the executable needs it."""
+
+    context: Any
+    ending: "Future[None]"
+    autostart: Callable[[], bool]
+    end: Callable[[], None]
+    release: Callable[[], None]
+    destroy_node: Callable[[], None]
+    get_logger: Callable[[], Any]
 
 
 def read_arguments(argv: Sequence[str]) -> None:
@@ -106,7 +116,7 @@ def catch_signals() -> "SimpleQueue[int]":
     return ends
 
 
-def run(node: "PointataNode", ends: "SimpleQueue[int]") -> int:
+def run(node: "Served", ends: "SimpleQueue[int]") -> int:
     """Serve the node on a thread until there is an exit status in the queue, and give everything back.
 
     Returns:
@@ -139,7 +149,7 @@ def leave(status: int) -> int:
     return status
 
 
-def _serve(node: "PointataNode", ends: "SimpleQueue[int]") -> None:
+def _serve(node: "Served", ends: "SimpleQueue[int]") -> None:
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
     status = CANNOT_START
@@ -155,7 +165,7 @@ def _serve(node: "PointataNode", ends: "SimpleQueue[int]") -> None:
         ends.put(status)
 
 
-def spin(node: "PointataNode", executor: SingleThreadedExecutor) -> None:
+def spin(node: "Served", executor: SingleThreadedExecutor) -> None:
     """Run callbacks until the node or ROS ends; one that raises is logged, the node goes on.
 
     rclpy lets a lifecycle transition that the current state forbids raise out of the executor.

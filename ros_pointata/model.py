@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from pointata import ClassInfo, Frame, Prediction
 from pointata.inference.stream import PredictorOptions
 from pointata.system.cores import core_count
-from ros_pointata.parameters import Parameters
+from ros_pointata.config.parameters import Parameters
 
 
 class ModelMetadata(Protocol):

@@ -17,16 +17,16 @@ from pointata import PointataError
 from pointata.errors import ConfigError
 from pointata.system.memory import keep_freed_memory
 from ros_pointata import executable
-from ros_pointata.continuity import Losses
-from ros_pointata.dds_profile import use_large_cloud_profile
-from ros_pointata.declaration import declare, read, refusals
-from ros_pointata.diagnostics import DiagnosticsPublisher
-from ros_pointata.health import PARAMETERS, Health
+from ros_pointata.config.declaration import declare, read, refusals
+from ros_pointata.config.parameters import LIVE
+from ros_pointata.io.dds_profile import use_large_cloud_profile
+from ros_pointata.io.qos import input_events, stream_profile
 from ros_pointata.model import ModelLoader, load_predictor
-from ros_pointata.parameters import LIVE
-from ros_pointata.qos import input_events, stream_profile
+from ros_pointata.monitoring.continuity import Losses
+from ros_pointata.monitoring.diagnostics import DiagnosticsPublisher
+from ros_pointata.monitoring.health import PARAMETERS, Health
+from ros_pointata.monitoring.watch import Watch
 from ros_pointata.runtime import Runtime
-from ros_pointata.watch import Watch
 
 INPUT = "~/input/pointcloud"
 NOT_CONFIGURED = "no model is loaded: configure the node first"

@@ -13,12 +13,12 @@ from pointata import DataError, Frame, Prediction
 from pointata.preprocessing.merging import RecentClouds, merge_frames
 from pointata.preprocessing.picking import FramePicker
 from pointata.text import cut
-from ros_pointata.cloud import DecodedCloud, decode_cloud, layout_key, stamp_to_ns
-from ros_pointata.continuity import Continuity, Repetition
-from ros_pointata.ego_motion import PoseEstimate
-from ros_pointata.health import LONGEST, Health
+from ros_pointata.io.cloud import DecodedCloud, decode_cloud, layout_key, stamp_to_ns
 from ros_pointata.model import Model
-from ros_pointata.motion_sources import MotionSource
+from ros_pointata.monitoring.continuity import Continuity, Repetition
+from ros_pointata.monitoring.health import LONGEST, Health
+from ros_pointata.motion.buffer import PoseEstimate
+from ros_pointata.motion.sources import MotionSource
 from ros_pointata.worker import Worker
 
 

@@ -9,12 +9,12 @@ from rclpy.lifecycle import LifecycleNode
 from pointata.errors import ConfigError
 from pointata.preprocessing.merging import RecentClouds
 from pointata.preprocessing.picking import FramePicker
-from ros_pointata.health import PARAMETERS, Health
+from ros_pointata.config.parameters import Parameters
+from ros_pointata.io.publishers import Outputs
 from ros_pointata.model import Model, ModelLoader, options_of, overlaps
-from ros_pointata.motion_sources import motion_source
-from ros_pointata.parameters import Parameters
+from ros_pointata.monitoring.health import PARAMETERS, Health
+from ros_pointata.motion.sources import motion_source
 from ros_pointata.pipeline import Job, Pipeline, PreparedJob
-from ros_pointata.publishers import Outputs
 from ros_pointata.worker import Worker, stop_all
 
 #: Longest wait for the cloud at hand: of a transition, and of a process that is to end (launch kills after 5 s).

@@ -8,7 +8,7 @@ import numpy as np
 from sensor_msgs.msg import PointCloud2
 
 from pointata import Frame
-from ros_pointata.cloud import to_pointcloud2
+from ros_pointata.io.cloud import to_pointcloud2
 
 #: From a good cloud to the messages sent in its place, in order; a message may be sent twice.
 Fault = Callable[[PointCloud2], list[PointCloud2]]

@@ -30,8 +30,8 @@ from sensor_msgs.msg import PointCloud2
 
 from pointata.data.open import open_recording
 from realtime.bad_clouds import FAULTS
-from ros_pointata.cloud import ns_to_stamp, to_pointcloud2
-from ros_pointata.health import FRAME_COUNTERS
+from ros_pointata.io.cloud import ns_to_stamp, to_pointcloud2
+from ros_pointata.monitoring.health import FRAME_COUNTERS
 from ros_pointata.msg import ActionPrediction
 from ros_pointata.testing.node_control import NodeControl
 from ros_pointata.testing.processes import ChildProcess, RunError, isolated_environment

@@ -26,8 +26,8 @@ from std_msgs.msg import Header
 
 from realtime.measure import latency, medians
 from realtime.scan import lidar_scan
-from ros_pointata.cloud import SEGMENTATION_POINT, build_cloud, ns_to_stamp, stamp_to_ns
-from ros_pointata.health import FRAME_COUNTERS
+from ros_pointata.io.cloud import SEGMENTATION_POINT, build_cloud, ns_to_stamp, stamp_to_ns
+from ros_pointata.monitoring.health import FRAME_COUNTERS
 from ros_pointata.msg import StageTimings
 from ros_pointata.replay.pace import Pace, Timetable
 from ros_pointata.testing.processes import RunError

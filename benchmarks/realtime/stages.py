@@ -50,7 +50,7 @@ def predict(predictor: Predictor, message: SimpleNamespace) -> dict[str, float]:
     # ROS is needed here alone: it must not keep the rest from running without it
     from std_msgs.msg import Header
 
-    from ros_pointata.cloud import segmentation_cloud
+    from ros_pointata.io.cloud import segmentation_cloud
 
     (cloud, frame), decode = timed(lambda: _decode(message))
     prediction = predictor.step(frame)

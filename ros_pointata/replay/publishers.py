@@ -18,8 +18,8 @@ from sensor_msgs.msg import PointCloud2
 
 from pointata import ClassInfo
 from pointata.data.recording import Recording
-from ros_pointata.cloud import ns_to_stamp
-from ros_pointata.qos import latched_profile
+from ros_pointata.io.cloud import ns_to_stamp
+from ros_pointata.io.qos import latched_profile
 from ros_pointata.replay.source import OutgoingFrame
 
 ODOM_FRAME = "odom"
@@ -116,7 +116,7 @@ class ReplayPublishers:
 
 def _latch(node: Node, topic: str, name: str, classes: Sequence[ClassInfo]) -> Any:
     """Publish a class list on a latched topic; the publisher must be kept alive."""
-    from ros_pointata.messages import class_list_message
+    from ros_pointata.io.messages import class_list_message
     from ros_pointata.msg import ClassInfoList
 
     publisher = node.create_publisher(ClassInfoList, topic, latched_profile())

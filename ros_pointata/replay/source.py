@@ -16,7 +16,7 @@ from pointata.data.recording import Recording
 from pointata.data.served import served_frames
 from pointata.frame import LabelledFrame
 from pointata.preprocessing.picking import FramePicker
-from ros_pointata.cloud import to_pointcloud2
+from ros_pointata.io.cloud import to_pointcloud2
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import PointCloud2

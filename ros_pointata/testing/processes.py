@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pointata import PointataError
-from ros_pointata.dds_profile import VARIABLES, profile_path
+from ros_pointata.io.dds_profile import VARIABLES, profile_path
 
 #: Domains whose ports lie below the ephemeral range of Linux.
 _DOMAINS = range(1, 102)

@@ -24,11 +24,11 @@ from std_msgs.msg import Header
 from pointata import ActionResult, ActionSegment, ClassInfo, Frame, Prediction, SemanticResult
 from pointata.classes import class_list
 from pointata.inference.stream import PredictorOptions
-from ros_pointata.cloud import build_cloud, ns_to_stamp
+from ros_pointata.config.parameters import Parameters
 from ros_pointata.executable import spin
+from ros_pointata.io.cloud import build_cloud, ns_to_stamp
+from ros_pointata.io.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, VISUALIZATION
 from ros_pointata.node import PointataNode
-from ros_pointata.parameters import Parameters
-from ros_pointata.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, VISUALIZATION
 
 ACTIONS = class_list(("stand", (255, 0, 0)), ("walk", (0, 255, 0)))
 POINTS = class_list(("floor", (10, 20, 30)), ("wall", (40, 50, 60)), ("person", (255, 0, 51)))

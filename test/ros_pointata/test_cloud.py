@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pointata import ClassInfo, DataError, Frame
-from ros_pointata import cloud as codec
+from ros_pointata.io import cloud as codec
 
 FORMATS = {1: "b", 2: "B", 3: "h", 4: "H", 5: "i", 6: "I", 7: "f", 8: "d"}
 SPECIAL = (float("nan"), float("inf"), float("-inf"))

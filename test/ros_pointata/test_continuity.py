@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from ros_pointata.continuity import Continuity, Losses, Repetition
+from ros_pointata.monitoring.continuity import Continuity, Losses, Repetition
 
 
 def test_a_window_that_is_always_emptied_is_a_warning_until_it_no_longer_is() -> None:

@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pointata.geometry.pose import Pose, interpolate
-from ros_pointata.ego_motion import PoseBuffer, mounting_matrix
+from ros_pointata.motion.buffer import PoseBuffer, mounting_matrix
 
 SECOND = 1_000_000_000
 

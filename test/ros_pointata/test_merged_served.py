@@ -21,9 +21,9 @@ from pointata.data.served import ServedRecording
 from pointata.evaluation.offline import evaluate
 from pointata.geometry.pose import Pose
 from pointata.inference.predictor import Predictor
-from ros_pointata.cloud import ns_to_stamp, stamp_to_ns
+from ros_pointata.io.cloud import ns_to_stamp, stamp_to_ns
+from ros_pointata.io.publishers import ACTION
 from ros_pointata.model import load_predictor
-from ros_pointata.publishers import ACTION
 from ros_pointata.replay.source import Selection, outgoing_frames
 
 CLOUDS, POINTS = 61, 20

@@ -12,8 +12,8 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 from geometry_msgs.msg import TransformStamped
 from rclpy.time import Time
 
-from ros_pointata.motion_sources import TfMotion
-from ros_pointata.parameters import Motion
+from ros_pointata.config.parameters import Motion
+from ros_pointata.motion.sources import TfMotion
 
 
 class TransformException(Exception):  # the name that tf2_ros gives it

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ros_pointata.parameters import SPECS
+from ros_pointata.config.parameters import SPECS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAUNCH_FILES = sorted((REPOSITORY / "launch").glob("*.launch.py"))

@@ -21,10 +21,10 @@ from std_srvs.srv import SetBool, Trigger
 
 import ros_pointata.runtime
 from pointata import BundleError
-from ros_pointata.cloud import decode_field, ns_to_stamp
+from ros_pointata.config.parameters import SPECS, Parameters
+from ros_pointata.io.cloud import decode_field, ns_to_stamp
+from ros_pointata.io.publishers import ACTION, SEGMENTATION
 from ros_pointata.model import load_predictor
-from ros_pointata.parameters import SPECS, Parameters
-from ros_pointata.publishers import ACTION, SEGMENTATION
 
 STEP = SECOND // 10
 
@@ -325,7 +325,7 @@ def test_tf_without_tf2_ros_is_refused_at_configure() -> None:
 def test_the_dds_profile_is_set_unless_the_user_chose_one(monkeypatch: pytest.MonkeyPatch) -> None:
     from xml.etree import ElementTree
 
-    from ros_pointata.dds_profile import VARIABLES, profile_path, use_large_cloud_profile
+    from ros_pointata.io.dds_profile import VARIABLES, profile_path, use_large_cloud_profile
 
     monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)  # as when a virtual environment is not sourced
     path = profile_path()

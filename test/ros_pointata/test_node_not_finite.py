@@ -11,9 +11,9 @@ pytest.importorskip("ros_pointata.msg", reason="needs the generated messages of 
 
 from node_harness import Harness, cloud
 
+from ros_pointata.config.parameters import Parameters
+from ros_pointata.io.publishers import ACTION
 from ros_pointata.model import load_predictor
-from ros_pointata.parameters import Parameters
-from ros_pointata.publishers import ACTION
 
 STEP, BAD = 100_000_000, 3
 

@@ -14,9 +14,9 @@ from node_harness import ACTIONS, POINTS, SECOND, Harness, StandInModel, action_
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from pointata import UNLABELLED
-from ros_pointata.cloud import decode_cloud, decode_field, stamp_to_ns
+from ros_pointata.io.cloud import decode_cloud, decode_field, stamp_to_ns
+from ros_pointata.io.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, VISUALIZATION
 from ros_pointata.msg import ClassInfoList
-from ros_pointata.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, VISUALIZATION
 
 STEP = SECOND // 10
 
@@ -146,7 +146,7 @@ def test_nothing_is_built_that_nobody_subscribes_to(running: Harness, monkeypatc
     built: list[str] = []
 
     def spy(name: str) -> None:
-        import ros_pointata.publishers as module
+        import ros_pointata.io.publishers as module
 
         original = getattr(module, name)
 

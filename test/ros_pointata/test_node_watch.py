@@ -14,10 +14,10 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 
-import ros_pointata.watch
+import ros_pointata.monitoring.watch
+from ros_pointata.io.publishers import ACTION
 from ros_pointata.model import load_predictor
 from ros_pointata.msg import ActionPrediction
-from ros_pointata.publishers import ACTION
 
 STEP = SECOND // 10
 
@@ -49,7 +49,7 @@ def test_an_input_that_nobody_publishes_is_named_with_what_could_be_meant(runnin
 
 
 def test_a_publisher_that_falls_silent_is_told_until_it_sends_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ros_pointata.watch, "SILENCE_S", 0.5)
+    monkeypatch.setattr(ros_pointata.monitoring.watch, "SILENCE_S", 0.5)
     with Harness() as harness:
         harness.start()
         harness.diagnosis("no cloud for ")

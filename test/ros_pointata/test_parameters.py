@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pointata.errors import ConfigError
-from ros_pointata.parameters import SPECS, Parameters, from_values, render_markdown_table, render_yaml
+from ros_pointata.config.parameters import SPECS, Parameters, from_values, render_markdown_table, render_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -21,7 +21,7 @@ def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
 
 def test_config_file_is_what_the_dataclass_renders() -> None:
     assert (REPOSITORY / "config" / "node.yaml").read_text() == render_yaml(), (
-        "run `python -m ros_pointata.parameters > config/node.yaml`"
+        "run `python -m ros_pointata.config.parameters > config/node.yaml`"
     )
 
 
@@ -94,7 +94,7 @@ def test_unknown_names_and_contradictions_are_refused() -> None:
 
 
 def test_the_readme_names_the_parameters_that_can_be_changed_while_active() -> None:
-    from ros_pointata.parameters import LIVE
+    from ros_pointata.config.parameters import LIVE
 
     assert {name.split(".")[0] for name in LIVE} == {"action", "crop", "window"}
     groups = [spec.name for spec in SPECS if spec.name.startswith(("action.", "crop.")) or spec.name in LIVE]

@@ -12,8 +12,8 @@ from pointata import DataError, Prediction
 from pointata.data.pointcloud2 import DecodedCloud
 from pointata.preprocessing.merging import RecentClouds
 from pointata.preprocessing.picking import FramePicker
-from ros_pointata.ego_motion import PoseEstimate
-from ros_pointata.health import Health
+from ros_pointata.monitoring.health import Health
+from ros_pointata.motion.buffer import PoseEstimate
 from ros_pointata.pipeline import Job, Pipeline, PreparedJob
 from ros_pointata.worker import Worker
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pointata.bundles.bundle import load_bundle
-from ros_pointata.parameters import render_markdown_table
+from ros_pointata.config.parameters import render_markdown_table
 
 tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
@@ -39,7 +39,7 @@ def test_the_predictor_example_runs() -> None:
 
 
 def test_every_topic_of_the_table_exists_in_the_node() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ros_pointata").glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ros_pointata").rglob("*.py"))
     for topic in re.findall(r"^\| `(~/[\w/]+)`", README, re.MULTILINE):
         assert f'"{topic}"' in source, topic
 

@@ -29,7 +29,7 @@ from sensor_msgs.msg import PointCloud2, PointField  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 from pointata.data.open import open_recording  # noqa: E402
-from ros_pointata.cloud import decode, decode_field, ns_to_stamp, stamp_to_ns  # noqa: E402
+from ros_pointata.io.cloud import decode, decode_field, ns_to_stamp, stamp_to_ns  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 START_NS = 1_700_000_000_000_000_000

@@ -14,7 +14,7 @@ from demo.played import Played
 from demo.record import ScenarioRecord
 from demo.recorder import Recorder, Spinner
 from demo.scenario import Scenario
-from ros_pointata.health import FRAME_COUNTERS
+from ros_pointata.monitoring.health import FRAME_COUNTERS
 from ros_pointata.testing.node_control import NodeControl
 from ros_pointata.testing.processes import ChildProcess, RunError
 

@@ -7,7 +7,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 
-from ros_pointata.health import Health
+from ros_pointata.monitoring.health import Health
 
 
 class DiagnosticsPublisher:

@@ -1,7 +1,7 @@
 """The node's parameters: one dataclass holds names, defaults, ranges and descriptions. Imports no ROS.
 
 `declaration.declare` turns it into ROS parameters; `render_yaml` writes config/node.yaml (`python -m
-ros_pointata.parameters > config/node.yaml`); with --markdown it writes the table of the README.
+ros_pointata.config.parameters > config/node.yaml`); with --markdown it writes the table of the README.
 """
 
 import sys
@@ -260,7 +260,7 @@ def from_values(values: Mapping[str, Any]) -> Parameters:
 def render_yaml() -> str:
     """The text of config/node.yaml: every parameter with its default, its description and what it takes."""
     lines = [
-        "# All parameters of pointata_node with their defaults. Written by `python -m ros_pointata.parameters`.",
+        "# All parameters of pointata_node with their defaults. Written by `python -m ros_pointata.config.parameters`.",
         "/**:",
         "  ros__parameters:",
     ]

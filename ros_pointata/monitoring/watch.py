@@ -5,18 +5,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 from pointata.text import cut
-from ros_pointata.health import Health
-from ros_pointata.qos import INPUT_QOS, misfit
+from ros_pointata.monitoring.health import Health
 
 #: Topics of the warnings; they are taken back when the input is closed.
-SILENCE = "input silence"
+SILENCE, INPUT_QOS = "input silence", "input qos"
 #: A start without publishers, and a silence although there are some, that are no news yet, seconds.
 START_S, SILENCE_S = 1.0, 5.0
 _LISTED = 5
 _CLOUD = "sensor_msgs/msg/PointCloud2"
+
+
+def misfit(offered: QoSProfile, asked: QoSProfile) -> str:
+    """The policy for which a publisher and a subscription do not find together; empty where they do.
+
+    Of the policies that the node's profiles set; rclpy's own check takes unset deadlines for demands.
+    """
+    if (offered.reliability, asked.reliability) == (ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE):
+        return "RELIABILITY"
+    if (offered.durability, asked.durability) == (DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL):
+        return "DURABILITY"
+    return ""
 
 
 class Watch:

@@ -8,7 +8,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from pointata.errors import ConfigError
-from ros_pointata.parameters import SPECS, Parameters, Spec, from_values
+from ros_pointata.config.parameters import SPECS, Parameters, Spec, from_values
 
 #: Parameters that rclpy declares or reads itself.
 _OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides.")

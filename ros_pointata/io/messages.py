@@ -7,7 +7,7 @@ from std_msgs.msg import ColorRGBA, Header
 
 from pointata import ActionResult, ClassInfo, Prediction
 from pointata import ActionSegment as Segment
-from ros_pointata.cloud import ns_to_stamp
+from ros_pointata.io.cloud import ns_to_stamp
 from ros_pointata.msg import ActionPrediction, ActionSegment, ActionSegments, ClassInfoList, StageTimings
 from ros_pointata.msg import ClassInfo as ClassInfoMsg
 

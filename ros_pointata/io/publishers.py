@@ -7,13 +7,13 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import PointCloud2
 
 from pointata import ClassInfo, Prediction
-from ros_pointata.cloud import DecodedCloud, segmentation_cloud, visualization_cloud
-from ros_pointata.health import Health
-from ros_pointata.messages import action_message, class_list_message, segments_message, timings_message
+from ros_pointata.config.parameters import Output
+from ros_pointata.io.cloud import DecodedCloud, segmentation_cloud, visualization_cloud
+from ros_pointata.io.messages import action_message, class_list_message, segments_message, timings_message
+from ros_pointata.io.qos import latched_profile, output_events, stream_profile
 from ros_pointata.model import ModelMetadata
+from ros_pointata.monitoring.health import Health
 from ros_pointata.msg import ActionPrediction, ActionSegments, ClassInfoList, StageTimings
-from ros_pointata.parameters import Output
-from ros_pointata.qos import latched_profile, output_events, stream_profile
 
 ACTION = "~/output/action"
 SEGMENTS = "~/output/action_segments"

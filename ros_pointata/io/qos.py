@@ -5,12 +5,9 @@ from typing import Any
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
-from ros_pointata.continuity import Losses
-from ros_pointata.health import Health
-from ros_pointata.parameters import Input, Output
-
-#: Topic of the warning about publishers of the input.
-INPUT_QOS = "input qos"
+from ros_pointata.config.parameters import Input, Output
+from ros_pointata.monitoring.continuity import Losses
+from ros_pointata.monitoring.health import Health
 
 
 def stream_profile(stream: Input | Output) -> QoSProfile:
@@ -22,18 +19,6 @@ def stream_profile(stream: Input | Output) -> QoSProfile:
 def latched_profile() -> QoSProfile:
     """Reliable, transient local, depth 1: late joiners get the last message."""
     return QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-
-def misfit(offered: QoSProfile, asked: QoSProfile) -> str:
-    """The policy for which a publisher and a subscription do not find together; empty where they do.
-
-    Of the policies that the node's profiles set; rclpy's own check takes unset deadlines for demands.
-    """
-    if (offered.reliability, asked.reliability) == (ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE):
-        return "RELIABILITY"
-    if (offered.durability, asked.durability) == (DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL):
-        return "DURABILITY"
-    return ""
 
 
 def input_events(health: Health, losses: Losses) -> SubscriptionEventCallbacks:

@@ -12,9 +12,9 @@ from rclpy.time import Time
 from pointata.errors import ConfigError, DataError
 from pointata.geometry.pose import Pose
 from pointata.text import cut
-from ros_pointata.cloud import stamp_to_ns
-from ros_pointata.ego_motion import PoseBuffer, PoseEstimate, mounting_matrix
-from ros_pointata.parameters import Motion
+from ros_pointata.config.parameters import Motion
+from ros_pointata.io.cloud import stamp_to_ns
+from ros_pointata.motion.buffer import PoseBuffer, PoseEstimate, mounting_matrix
 
 
 class MotionSource(Protocol):

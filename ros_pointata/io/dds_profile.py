@@ -29,4 +29,4 @@ def _config_folders() -> Iterator[Path]:
 
         yield Path(get_package_share_directory("ros_pointata")) / "config"
     yield Path(sys.prefix) / "share" / "ros_pointata" / "config"
-    yield Path(__file__).resolve().parents[1] / "config"
+    yield Path(__file__).resolve().parents[2] / "config"

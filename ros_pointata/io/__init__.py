@@ -1,0 +1,1 @@
+"""Messages in and out: clouds, results, publishers, QoS and the middleware."""

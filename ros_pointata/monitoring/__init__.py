@@ -1,0 +1,1 @@
+"""What the node counts and knows of its own state, and who is told."""

@@ -1,0 +1,1 @@
+"""Where the sensor was: the sources of poses."""
