@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata import DataError, Frame, LabelledFrame
+from pointata.data.datasets import open_dataset
 from pointata.data.open import open_recording
-from pointata.data.video_sets import open_video_set
 from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.system.optional import import_optional
 
@@ -105,7 +105,7 @@ def rooms(seeds: Iterable[int]) -> Iterator[Iterable[LabelledFrame]]:
 
 def subject_4(data: Path) -> list[list[LabelledFrame]]:
     """The nine recordings of MARS that were held out."""
-    videos = open_video_set(f"mars:{data / 'mars'}").where(lambda video: video.subject == "4")
+    videos = open_dataset(f"mars:{data / 'mars'}").where(lambda video: video.subject == "4")
     return [list(video.source()) for video in videos]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata import UNLABELLED
-from pointata.data.video_set import Video
+from pointata.data.dataset import Video
 from pointata.frame import LabelledFrame
 
 PERIOD_NS = 100_000_000

@@ -18,12 +18,12 @@ from pointata import UNLABELLED, DataError, Frame, LabelledFrame
 from pointata.bundles.bundle import BundleMetadata, load_bundle, save_bundle
 from pointata.classes import ClassInfo, class_list
 from pointata.cli import main
-from pointata.data.manifest.own_recordings import own_recordings
+from pointata.data.dataset import Dataset, Video
+from pointata.data.formats.own_recordings import own_recordings
 from pointata.data.recording import Recording
-from pointata.data.video_set import Video, VideoSet
 from pointata.errors import ConfigError, PointataError
 from pointata.evaluation.offline import evaluate
-from pointata.evaluation.sources import Choice, VideoRecording, names_video_set, open_sources
+from pointata.evaluation.sources import Choice, VideoRecording, names_dataset, open_sources
 from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
@@ -163,8 +163,8 @@ def videos_of(*actions_and_frames: tuple[int, list[LabelledFrame]]) -> list[Reco
         Video(f"video {number}", partial(list, frames), action=action)
         for number, (action, frames) in enumerate(actions_and_frames)
     )
-    video_set = VideoSet("set", videos, {"action": ACTIONS, "semantic": THINGS}, 0.1)
-    return [VideoRecording(video, video_set) for video in videos]
+    dataset = Dataset("set", videos, {"action": ACTIONS, "semantic": THINGS}, 0.1)
+    return [VideoRecording(video, dataset) for video in videos]
 
 
 def test_the_frames_of_a_video_vote_by_their_probabilities() -> None:
@@ -327,13 +327,13 @@ def test_a_data_set_is_measured_by_split_or_by_subjects(
     [("recordings:x", True), ("nosuch:x", True), ("sim:room?seed=0", False), ("a/b:c", False), ("walk.mcap", False)],
 )
 def test_a_data_set_is_told_from_a_recording(source: str, is_set: bool) -> None:
-    assert names_video_set(source) == is_set
+    assert names_dataset(source) == is_set
 
 
 def test_a_file_with_a_colon_in_its_name_is_a_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("run:3.npz").touch()
-    assert not names_video_set("run:3.npz")
+    assert not names_dataset("run:3.npz")
 
 
 SET_ERRORS: list[tuple[str, Choice, str]] = [

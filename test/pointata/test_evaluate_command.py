@@ -17,7 +17,7 @@ from own_folder import write_set
 
 from pointata.bundles.bundle import load_bundle, read_metadata
 from pointata.cli import main
-from pointata.data.manifest.own_recordings import own_recordings
+from pointata.data.formats.own_recordings import own_recordings
 from pointata.data.open import open_recording
 from pointata.data.recording import Origin
 from pointata.evaluation.caveats import caveats

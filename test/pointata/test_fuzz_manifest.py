@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from own_folder import MANIFEST, write_set
 
+from pointata.data.dataset import Dataset
+from pointata.data.formats.own_recordings import own_recordings
 from pointata.data.manifest.manifest import Manifest, read_manifest
-from pointata.data.manifest.own_recordings import own_recordings
-from pointata.data.video_set import VideoSet
 
 TREE = yaml.safe_load(MANIFEST) | {"mirror": {"sit": "wave"}, "name": "mine"}
 PIECES = [
@@ -57,7 +57,7 @@ def check(read: Manifest) -> None:
         assert entry.action in actions | {-1}
 
 
-def check_set(videos: VideoSet) -> None:
+def check_set(videos: Dataset) -> None:
     assert len({video.name for video in videos.videos}) == len(videos.videos)
     for video in videos.videos:
         assert list(video.source())

@@ -19,9 +19,9 @@ from test_fuzz_readers import kitti, mars, semantic_kitti
 from pointata import DataError
 from pointata.data.formats.npz_file import LARGEST_BYTES
 from pointata.data.formats.npz_recording import NpzClipRecording, NpzFolderRecording
+from pointata.data.formats.own_recordings import own_recordings
 from pointata.data.formats.point_archives import read_point_archive
 from pointata.data.manifest.manifest import read_manifest
-from pointata.data.manifest.own_recordings import own_recordings
 from pointata.data.open import open_recording
 
 

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from pointata import UNLABELLED, DataError, Frame
 from pointata.bundles.bundle import BundleMetadata, read_metadata
-from pointata.data.manifest.own_recordings import own_recordings
+from pointata.data.formats.own_recordings import own_recordings
 from pointata.data.open import open_recording
 from pointata.data.served import MAX_GAP_S, ServedRecording, served_frames
 from pointata.errors import PointataError

@@ -1,4 +1,4 @@
-"""Folders of own recordings: what is written comes back, as VideoSet says it."""
+"""Folders of own recordings: what is written comes back, as Dataset says it."""
 
 import pickle
 import re
@@ -13,7 +13,7 @@ from own_folder import MANIFEST, PERIOD_NS, arrays, edit, frames_of, write_clip,
 from pointata import DataError
 from pointata.bundles.bundle import read_metadata
 from pointata.classes import ClassInfo
-from pointata.data.manifest.own_recordings import own_recordings
+from pointata.data.formats.own_recordings import own_recordings
 from pointata.errors import ConfigError
 from pointata.evaluation.sources import Choice, open_sources
 from pointata.geometry.rigid import rigid

@@ -11,8 +11,8 @@ from own_folder import MANIFEST, arrays, edit, frames_of, write_clip, write_set
 
 from pointata import DataError
 from pointata.data.formats.npz_recording import NpzFolderRecording
+from pointata.data.formats.own_recordings import own_recordings
 from pointata.data.manifest.manifest import read_manifest
-from pointata.data.manifest.own_recordings import own_recordings
 
 
 @pytest.fixture

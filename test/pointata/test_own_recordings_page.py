@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from own_folder import PERIOD_NS, edit, frames_of
 
 from pointata import DataError
-from pointata.data.manifest.own_recordings import own_recordings
-from pointata.data.video_set import VideoSet
+from pointata.data.dataset import Dataset
+from pointata.data.formats.own_recordings import own_recordings
 
 pytest.importorskip("rosbags.rosbag2", reason="rosbags is not installed (pip install 'pointata[recordings]')")
 
@@ -68,7 +68,7 @@ def write_bag(path: Path, topics: dict[str, int], labelled: bool = False) -> Non
                 writer.write(connection, stamp_ns, store.serialize_cdr(cloud, kind))
 
 
-def example(folder: Path) -> tuple[VideoSet, Callable[[int], tuple[NDArray[Any], ...]]]:
+def example(folder: Path) -> tuple[Dataset, Callable[[int], tuple[NDArray[Any], ...]]]:
     """The page's own example, its snippet run in the folder, and the frames that it makes up."""
     names: dict[str, Any] = {}
     exec(compile(block("write_recordings"), "docs/own_recordings.md", "exec"), names)

@@ -14,7 +14,7 @@ from pointata.adaptation.suggestion import clip_frames, suggest, tokens
 from pointata.adaptation.survey import Survey, survey
 from pointata.bundles.bundle import read_metadata
 from pointata.cli import main
-from pointata.data.manifest.own_recordings import own_recordings
+from pointata.data.formats.own_recordings import own_recordings
 from pointata.evaluation.sources import Choice, open_sources
 from pointata.preprocessing.sampling import SamplingConfig
 from pointata.training.augmentation import Augmentation

@@ -22,8 +22,8 @@ from pointata.prediction import ActionResult, ActionSegment, Prediction, Semanti
 
 if TYPE_CHECKING:
     from pointata.bundles.bundle import load_bundle
+    from pointata.data.datasets import open_dataset
     from pointata.data.open import open_recording
-    from pointata.data.video_sets import open_video_set
     from pointata.evaluation.offline import evaluate
     from pointata.inference.predictor import Predictor
     from pointata.inference.stream import PredictorOptions
@@ -54,8 +54,8 @@ __all__ = [
     "__version__",
     "evaluate",
     "load_bundle",
+    "open_dataset",
     "open_recording",
-    "open_video_set",
 ]
 
 #: Where the names stand that are imported when they are first asked for (PEP 562).
@@ -66,7 +66,7 @@ _LATER = {
     "evaluate": "pointata.evaluation.offline",
     "load_bundle": "pointata.bundles.bundle",
     "open_recording": "pointata.data.open",
-    "open_video_set": "pointata.data.video_sets",
+    "open_dataset": "pointata.data.datasets",
 }
 
 

@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pointata.data.video_set import Video
+from pointata.data.dataset import Video
 from pointata.frame import Frame, no_return_rows
 from pointata.geometry.rigid import rotate
 from pointata.preprocessing.rates import mean_rate_hz

@@ -11,7 +11,7 @@ from pointata.evaluation.caveats import caveats
 from pointata.evaluation.display import progress, show
 from pointata.evaluation.offline import Part, evaluate
 from pointata.evaluation.score import OfflineScore
-from pointata.evaluation.sources import Choice, names_video_set, open_sources
+from pointata.evaluation.sources import Choice, names_dataset, open_sources
 from pointata.inference.predictor import Predictor
 from pointata.paths import check_output_folder
 from pointata.system.arguments import Parser, Whole
@@ -25,7 +25,7 @@ def run(arguments: Sequence[str]) -> None:
         KeyboardInterrupt: Ctrl-C; the figures so far are printed, and none is written.
     """
     given = _parser().parse_args(arguments)
-    sets = [source for source in given.sources if names_video_set(source)]
+    sets = [source for source in given.sources if names_dataset(source)]
     if (given.split or given.subjects) and not sets:
         raise ConfigError("--split and --subjects choose videos of a data set, but no source is one (NAME:PATH)")
     if given.state_score and not Path(given.model).expanduser().exists():

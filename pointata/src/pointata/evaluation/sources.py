@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pointata.bundles.bundle import BundleMetadata
+from pointata.data.dataset import Dataset, Split, Video
+from pointata.data.datasets import open_dataset
 from pointata.data.open import open_recording
 from pointata.data.recording import Origin, Recording
 from pointata.data.served import ServedRecording
-from pointata.data.video_set import Split, Video, VideoSet
-from pointata.data.video_sets import open_video_set
 from pointata.errors import ConfigError
 from pointata.frame import LabelledFrame
 
@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 class VideoRecording(Recording):
     """A video of a data set as a recording; frames without an action of their own take the video's."""
 
-    def __init__(self, video: Video, video_set: VideoSet) -> None:
+    def __init__(self, video: Video, dataset: Dataset) -> None:
         """Take a video of a set; nothing is read yet."""
         self.name, self.action = video.name, video.action
-        self.origin = Origin(video_set.name, video.name, video.subject, video.split, video_set.simulated)
-        self.rate_hz = 1 / video_set.frame_period_s
-        self.classes = video_set.heads.get("semantic")
-        self.actions = video_set.heads.get("action", video_set.heads.get("segments"))
+        self.origin = Origin(dataset.name, video.name, video.subject, video.split, dataset.simulated)
+        self.rate_hz = 1 / dataset.frame_period_s
+        self.classes = dataset.heads.get("semantic")
+        self.actions = dataset.heads.get("action", dataset.heads.get("segments"))
         self._source = video.source
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class Choice:
         return f"subjects {' '.join(self.subjects)}" if self.subjects else f"split {self.split}"
 
 
-def names_video_set(source: str) -> bool:
+def names_dataset(source: str) -> bool:
     """Whether a source is a data set, NAME:PATH; what exists as a path is a recording, as is sim:SCENE."""
     name, colon, _ = source.partition(":")
     return bool(colon) and name != "sim" and "/" not in name and not Path(source).exists()
@@ -83,15 +83,15 @@ def open_sources(
         raise ConfigError(f"--topic {topic} chooses clouds of a bag, but no source is one")
     recordings: list[Recording] = []
     for source in sources:
-        if names_video_set(source):
-            video_set = open_video_set(source)
-            _require_fit(video_set, bundle)
-            if video_set.merge != bundle.merge:
+        if names_dataset(source):
+            dataset = open_dataset(source)
+            _require_fit(dataset, bundle)
+            if dataset.merge != bundle.merge:
                 _log.warning(
                     "data set %s joins %d clouds into a frame, the bundle was trained with %d",
-                    video_set.name, video_set.merge, bundle.merge,
+                    dataset.name, dataset.merge, bundle.merge,
                 )  # fmt: skip
-            recordings += [VideoRecording(video, video_set) for video in _chosen(video_set, choice)]
+            recordings += [VideoRecording(video, dataset) for video in _chosen(dataset, choice)]
         else:
             options = {"topic": topic} if topic and names_bag(source) else {}
             recording = open_recording(source, bundle.feature_names, **options)
@@ -99,36 +99,36 @@ def open_sources(
     return recordings
 
 
-def _require_fit(video_set: VideoSet, bundle: BundleMetadata) -> None:
+def _require_fit(dataset: Dataset, bundle: BundleMetadata) -> None:
     """Refuse a set that lacks a channel, or labels of all the bundle's tasks."""
-    missing = [name for name in bundle.feature_names if name not in video_set.features]
+    missing = [name for name in bundle.feature_names if name not in dataset.features]
     if missing:
         raise ConfigError(
-            f"the bundle takes the point channel {', '.join(missing)}, which data set {video_set.name} does not have; "
-            f"it has: {', '.join(video_set.features) or 'none'}. Choose a bundle trained without it"
+            f"the bundle takes the point channel {', '.join(missing)}, which data set {dataset.name} does not have; "
+            f"it has: {', '.join(dataset.features) or 'none'}. Choose a bundle trained without it"
         )
     # "action" and "segments" stand for each other: both are classes of frames
-    ours, theirs = ({"action" if t == "segments" else t for t in heads} for heads in (bundle.heads, video_set.heads))
+    ours, theirs = ({"action" if t == "segments" else t for t in heads} for heads in (bundle.heads, dataset.heads))
     if not ours & theirs:
         raise ConfigError(
-            f"data set {video_set.name} has labels for: {', '.join(video_set.heads) or 'nothing'}; the bundle predicts "
+            f"data set {dataset.name} has labels for: {', '.join(dataset.heads) or 'nothing'}; the bundle predicts "
             f"{', '.join(bundle.heads)}, so that there is nothing to score"
         )
 
 
-def _chosen(video_set: VideoSet, choice: Choice) -> tuple[Video, ...]:
+def _chosen(dataset: Dataset, choice: Choice) -> tuple[Video, ...]:
     """The videos to measure, at least one."""
-    splits = Counter(video.split for video in video_set.videos)
-    subjects = dict.fromkeys(video.subject for video in video_set.videos if video.subject)
+    splits = Counter(video.split for video in dataset.videos)
+    subjects = dict.fromkeys(video.subject for video in dataset.videos if video.subject)
     has = (
         f"it has videos in {', '.join(f'{split} ({count})' for split, count in splits.items())}, "
         f"of the subjects {', '.join(subjects) or '(none named)'}: choose with --split or --subjects"
     )
     unknown = [subject for subject in choice.subjects if subject not in subjects]
     if unknown:
-        raise ConfigError(f"data set {video_set.name} has no subject {', '.join(unknown)}; {has}")
+        raise ConfigError(f"data set {dataset.name} has no subject {', '.join(unknown)}; {has}")
     if choice.subjects:
-        return video_set.where(lambda video: video.subject in choice.subjects)
+        return dataset.where(lambda video: video.subject in choice.subjects)
     if choice.split not in splits:
-        raise ConfigError(f"data set {video_set.name} has no video in the split {choice.split}; {has}")
-    return video_set.where(lambda video: video.split == choice.split)
+        raise ConfigError(f"data set {dataset.name} has no video in the split {choice.split}; {has}")
+    return dataset.where(lambda video: video.split == choice.split)

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pointata.classes import ClassInfo
-from pointata.data.video_set import Video
-from pointata.data.video_sets import open_video_set
+from pointata.data.dataset import Video
+from pointata.data.datasets import open_dataset
 from pointata.errors import ConfigError
 from pointata.model.config import TASKS
 from pointata.model.state import Clip
@@ -85,7 +85,7 @@ class VideoClips(lightning.LightningDataModule):
         """Open the data set; nothing large is read yet.
 
         Args:
-            set: the data set, as "mars:~/data/mars" or "sim:room?recordings=20" (see pointata.data.video_sets).
+            set: the data set, as "mars:~/data/mars" or "sim:room?recordings=20" (see pointata.data.datasets).
             tasks: heads to train, of those that the data set has labels for; none for all. "segments" may stand for
                 the classes of "action" where frames carry them.
             features: point channels to use besides x, y, z; null for all that the set has.
@@ -101,7 +101,7 @@ class VideoClips(lightning.LightningDataModule):
         super().__init__()
         if workers < 0:
             raise ConfigError(f"data.workers must not be negative, got {workers}")
-        video_set = open_video_set(set)
+        video_set = open_dataset(set)
         self.sampling, self.clips_settings = sampling, clips
         self.features = tuple(video_set.features if features is None else features)
         self.frame_period_s, self.merge = video_set.frame_period_s, video_set.merge

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pointata.data.dataset import Dataset, Split, Video
 from pointata.data.palette import coloured
 from pointata.data.set_files import data_folder
-from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.system.optional import import_optional
@@ -20,7 +20,7 @@ ACTIONS = coloured(*(f"class {index}" for index in range(19)))
 RATE_HZ = 7.5
 
 
-def hoi4d(root: Path | str) -> VideoSet:
+def hoi4d(root: Path | str) -> Dataset:
     """Open a folder of train*.h5 and test*.h5: pcd (n, 150, 2048, 3), label (n, 150). Each of the n is a video.
 
     Frames are turned from the camera's x right, y down, z forward into x forward, y left, z up, metres; the files do
@@ -42,7 +42,7 @@ def hoi4d(root: Path | str) -> VideoSet:
             Video(f"{file.stem}_{index:04d}", partial(hoi4d_frames, file, index), split=split)
             for index in range(_check(file))
         ]
-    return VideoSet("hoi4d", tuple(videos), {"segments": ACTIONS}, 1 / RATE_HZ)
+    return Dataset("hoi4d", tuple(videos), {"segments": ACTIONS}, 1 / RATE_HZ)
 
 
 def hoi4d_frames(file: Path, index: int) -> Iterable[LabelledFrame]:

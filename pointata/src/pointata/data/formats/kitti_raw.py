@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from pointata.data.dataset import Dataset, Video
 from pointata.data.files import (
     file_numbers,
     numbered_files,
@@ -19,7 +20,6 @@ from pointata.data.files import (
 )
 from pointata.data.recording import IndexedRecording
 from pointata.data.set_files import data_folder
-from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.rigid import is_rigid, rigid
@@ -27,7 +27,7 @@ from pointata.geometry.rigid import is_rigid, rigid
 EARTH_RADIUS_M = 6_378_137.0
 
 
-def kitti_raw(root: Path | str) -> VideoSet:
+def kitti_raw(root: Path | str) -> Dataset:
     """Open a drive folder, or all drives of a date folder or of a folder of dates; each drive is a video.
 
     There are no labels, hence no heads: for pre-training and for running a network. Axes, poses and stamps: see
@@ -46,7 +46,7 @@ def kitti_raw(root: Path | str) -> VideoSet:
         Video(recording.name, partial(kitti_raw_frames, recording.folder), subject=recording.name)
         for recording in recordings
     ]
-    return VideoSet("kitti_raw", tuple(videos), {}, 1 / KittiRawRecording.rate_hz, ("intensity",))
+    return Dataset("kitti_raw", tuple(videos), {}, 1 / KittiRawRecording.rate_hz, ("intensity",))
 
 
 def kitti_raw_frames(folder: Path) -> Iterable[LabelledFrame]:

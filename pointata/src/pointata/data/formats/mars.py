@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import class_list
+from pointata.data.dataset import Dataset, Video
 from pointata.data.files import strictly_increasing
 from pointata.data.recording import IndexedRecording, Origin
 from pointata.data.set_files import data_folder
-from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.system.optional import import_optional
@@ -33,7 +33,7 @@ _LARGEST = 10_000_000
 MIRRORED = {0: 1, 1: 0, 3: 4, 4: 3, 6: 7, 7: 6, 8: 9, 9: 8}
 
 
-def mars(root: Path | str) -> VideoSet:
+def mars(root: Path | str) -> Dataset:
     """Open every subject<n>/radar_data<k>.mat below a folder, each a video.
 
     All videos are in the split "train": the protocol is to leave one subject ("1" to "4") out. Every file is read
@@ -58,7 +58,7 @@ def mars(root: Path | str) -> VideoSet:
     if not videos:
         raise DataError(f"{folder} holds no subject<n>/radar_data<k>.mat, here or below")
     features, period = ("doppler", "intensity"), 1 / MarsRecording.rate_hz
-    return VideoSet(
+    return Dataset(
         "mars", tuple(videos.values()), {"action": ACTIONS}, period, features, MIRRORED, licence="MIT (SizheAn/MARS)"
     )
 

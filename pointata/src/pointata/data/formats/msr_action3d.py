@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pointata.data.dataset import Dataset, Video
 from pointata.data.formats.point_archives import read_point_archive
 from pointata.data.palette import coloured
 from pointata.data.set_files import data_folder, named_files
-from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 
@@ -30,7 +30,7 @@ _HEADER_BYTES = 12
 _METRES = 1e-3
 
 
-def msr_action3d(root: Path | str) -> VideoSet:
+def msr_action3d(root: Path | str) -> Dataset:
     """Open a folder of a##_s##_e##_sdepth.bin files (depth images) or of the .npz files made of them (point videos).
 
     Both give the same frames: metres (the files have millimetres; networks that divide by 300 see them at a scale of
@@ -63,7 +63,7 @@ def msr_action3d(root: Path | str) -> VideoSet:
                 action=action - 1,
             )
         )
-    return VideoSet("msr_action3d", tuple(videos), {"action": ACTIONS}, 1 / RATE_HZ, mirrored=None)
+    return Dataset("msr_action3d", tuple(videos), {"action": ACTIONS}, 1 / RATE_HZ, mirrored=None)
 
 
 def msr_depth_frames(file: Path, action: int) -> Iterable[LabelledFrame]:

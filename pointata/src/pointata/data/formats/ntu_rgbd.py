@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pointata.data.dataset import Dataset, Split, Video
 from pointata.data.formats.point_archives import read_point_archive
 from pointata.data.palette import coloured
 from pointata.data.set_files import data_folder, named_files
-from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 
@@ -36,7 +36,7 @@ _METRES = 65.535
 _RANGE_M = (0.3, 12.0)
 
 
-def ntu_rgbd(root: Path | str, stride: int = 1) -> VideoSet:
+def ntu_rgbd(root: Path | str, stride: int = 1) -> Dataset:
     """Open a folder of S###C###P###R###A###.npz files: key `data`, T arrays (n_t, 3).
 
     Frames are metres, turned from the camera's x right, y down, z forward into x forward, y left, z up. The points
@@ -62,7 +62,7 @@ def ntu_rgbd(root: Path | str, stride: int = 1) -> VideoSet:
         source = partial(ntu_frames, file, action - 1, stride)
         split: Split = "train" if person in TRAINING_SUBJECTS else "test"
         videos.append(Video(file.stem, source, subject=str(person), split=split, action=action - 1))
-    return VideoSet("ntu_rgbd", tuple(videos), {"action": ACTIONS}, stride / RATE_HZ)
+    return Dataset("ntu_rgbd", tuple(videos), {"action": ACTIONS}, stride / RATE_HZ)
 
 
 def ntu_frames(file: Path, action: int, stride: int) -> Iterable[LabelledFrame]:

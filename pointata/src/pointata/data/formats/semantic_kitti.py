@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED, class_list
+from pointata.data.dataset import Dataset, Split, Video
 from pointata.data.files import (
     file_numbers,
     numbered_files,
@@ -18,7 +19,6 @@ from pointata.data.files import (
 )
 from pointata.data.recording import IndexedRecording
 from pointata.data.set_files import data_folder
-from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.rigid import is_rigid, rigid
@@ -46,7 +46,7 @@ RAW_UNLABELLED = (0, 1, 52, 99)
 _UNKNOWN = 254
 
 
-def semantic_kitti(root: Path | str) -> VideoSet:
+def semantic_kitti(root: Path | str) -> Dataset:
     """Open sequences/## folders (of `root` or of root/dataset), or one sequence folder; each sequence is a video.
 
     Split by the official sequence numbers: 08 val, 11 to 21 test, all others train. Axes, poses and stamps: see
@@ -69,7 +69,7 @@ def semantic_kitti(root: Path | str) -> VideoSet:
         source = partial(semantic_kitti_frames, sequence)
         videos.append(Video(recording.name, source, subject=sequence.name, split=split))
     period = 1 / SemanticKittiRecording.rate_hz
-    return VideoSet("semantic_kitti", tuple(videos), {"semantic": CLASSES}, period, ("intensity",))
+    return Dataset("semantic_kitti", tuple(videos), {"semantic": CLASSES}, period, ("intensity",))
 
 
 def semantic_kitti_frames(folder: Path) -> Iterable[LabelledFrame]:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
+from pointata.data.dataset import Dataset, Split, Video
 from pointata.data.options import option_value
 from pointata.data.recording import Origin, Recording
-from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 
@@ -75,7 +75,7 @@ def _require_kind(what: str, value: Any, default: Any) -> None:
         raise DataError(f"{what} must be {kind}, not {value!r}")
 
 
-def simulated(scene: str, recordings: int = 100, frames: int = 150, validation: int = 8, test: int = 8) -> VideoSet:
+def simulated(scene: str, recordings: int = 100, frames: int = 150, validation: int = 8, test: int = 8) -> Dataset:
     """Recordings of the simulator; every one is another person and room, or another street.
 
     Args:
@@ -113,7 +113,7 @@ def simulated(scene: str, recordings: int = 100, frames: int = 150, validation: 
             name = f"{scene}_{stream}_{seed}"
             videos.append(Video(name, partial(simulate, scene, seed, stream, frames), subject=name, split=split))
     licence = "Apache-2.0 (simulated by pointata)"
-    return VideoSet(f"simulated_{scene}", tuple(videos), heads[scene], 0.1, simulated=True, licence=licence)
+    return Dataset(f"simulated_{scene}", tuple(videos), heads[scene], 0.1, simulated=True, licence=licence)
 
 
 def simulate(scene: str, seed: int, split: Literal["train", "test"], frames: int) -> Iterable[LabelledFrame]:

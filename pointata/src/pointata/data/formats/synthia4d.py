@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED, class_list
+from pointata.data.dataset import Dataset, Split, Video
 from pointata.data.formats.npz_file import open_npz
 from pointata.data.set_files import data_folder
-from pointata.data.video_set import Split, Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.rigid import rigid
@@ -41,7 +41,7 @@ _GROUND = (3, 4, 12)
 _KEYS = ("pc", "rgb", "semantic", "center")
 
 
-def synthia4d(root: Path | str) -> VideoSet:
+def synthia4d(root: Path | str) -> Dataset:
     """Open a folder of SYNTHIA-SEQS-##-NAME-######.npz files, or of folders SYNTHIA-SEQS-##-NAME with ######.npz.
 
     A file is a frame: pc (P, 3) metres in world axes, rgb (P, 3), semantic (P,), center (3,) the camera. Each sequence
@@ -60,7 +60,7 @@ def synthia4d(root: Path | str) -> VideoSet:
         if split is None:
             raise DataError(f"{files[0][1]}: {name} is in no split ({', '.join(SPLITS)}); move it away")
         videos.append(Video(name, partial(synthia4d_frames, tuple(files)), subject=name, split=split))
-    return VideoSet("synthia4d", tuple(videos), {"semantic": CLASSES}, 1 / RATE_HZ, ("red", "green", "blue"))
+    return Dataset("synthia4d", tuple(videos), {"semantic": CLASSES}, 1 / RATE_HZ, ("red", "green", "blue"))
 
 
 def synthia4d_frames(files: tuple[tuple[int, Path], ...]) -> Iterable[LabelledFrame]:

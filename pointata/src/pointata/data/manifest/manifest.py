@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import cast, get_args
 
 from pointata.classes import ClassInfo
+from pointata.data.dataset import Split
 from pointata.data.formats.npz_recording import RESERVED
 from pointata.data.manifest.classes import class_id, read_classes
 from pointata.data.manifest.located_yaml import Section, read_section
-from pointata.data.video_set import Split
 from pointata.errors import DataError
 from pointata.preprocessing.merging import MOST
 
@@ -52,7 +52,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a manifest says; attributes as in `VideoSet`."""
+    """What a manifest says; attributes as in `Dataset`."""
 
     file: Path
     name: str

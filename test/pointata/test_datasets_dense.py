@@ -7,12 +7,12 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from video_set_checks import check_sources
+from dataset_checks import check_sources
 
 from pointata import UNLABELLED, DataError
+from pointata.data.datasets import open_dataset, verify
 from pointata.data.formats.hoi4d import hoi4d
 from pointata.data.formats.synthia4d import CLASSES, synthia4d
-from pointata.data.video_sets import open_video_set, verify
 
 
 def write_hoi4d(path: Path, sequences: int, first: float = 0.0, **changes: Any) -> None:
@@ -34,19 +34,19 @@ def test_hoi4d_sequences_frames_and_labels(tmp_path: Path) -> None:
     write_hoi4d(tmp_path / "train2.h5", 1, first=1000)
     write_hoi4d(tmp_path / "test1.h5", 1, first=2000)
     write_hoi4d(tmp_path / "test_wolabel.h5", 1, label=None)
-    video_set = open_video_set(f"hoi4d:{tmp_path}")
-    frames = check_sources(video_set)
-    assert [(video.name, video.split) for video in video_set.videos] == [
+    dataset = open_dataset(f"hoi4d:{tmp_path}")
+    frames = check_sources(dataset)
+    assert [(video.name, video.split) for video in dataset.videos] == [
         ("train1_0000", "train"), ("train1_0001", "train"), ("train2_0000", "train"), ("test1_0000", "test"),
     ]  # fmt: skip
     # sequence 1, frame 2, point 3 of train1 begins at number 1*60 + 2*15 + 3*3 = 99: x 99 right, y 100 down, z 101
     np.testing.assert_array_equal(frames["train1_0001"][2].frame.points[3], [101, -99, -100])
     assert [frame.action for frame in frames["train1_0001"]] == [4, 5, 6, 7]
     np.testing.assert_array_equal(frames["test1_0000"][0].frame.points[0], [2002, -2000, -2001])
-    assert len(video_set.heads["segments"]) == 19
-    assert {video.action for video in video_set.videos} == {-1}
+    assert len(dataset.heads["segments"]) == 19
+    assert {video.action for video in dataset.videos} == {-1}
     stamps = [frame.frame.stamp_ns * 1e-9 for frame in frames["test1_0000"]]
-    np.testing.assert_allclose(np.diff(stamps), video_set.frame_period_s, atol=2e-9)
+    np.testing.assert_allclose(np.diff(stamps), dataset.frame_period_s, atol=2e-9)
 
 
 def test_hoi4d_reads_only_its_own_sequence(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def write_synthia(path: Path, up: float = 1.0, **changes: Any) -> None:
 def test_synthia_points_stand_upright_around_the_camera(tmp_path: Path, up: float) -> None:
     for number in (7, 9):
         write_synthia(tmp_path / f"SYNTHIA-SEQS-01-DAWN-{number:06d}.npz", up)
-    video_set = open_video_set(f"synthia4d:{tmp_path}")
-    first, second = check_sources(video_set)["SEQS-01-DAWN"]
+    dataset = open_dataset(f"synthia4d:{tmp_path}")
+    first, second = check_sources(dataset)["SEQS-01-DAWN"]
     # relative to the camera: road (0, -2, 5), building (3, 7, 0), lane marking (-1, -2, 0), light (0, 3, -10)
     expected = np.array([[5, 0, -2], [0, 3 * up, 7], [0, -up, -2], [-10, 0, 3]])
     np.testing.assert_allclose(first.frame.points[:4], expected, atol=1e-6)
@@ -132,10 +132,10 @@ def test_synthia_splits_by_sequence_and_takes_folders(tmp_path: Path) -> None:
     names = ["02-FALL", "04-WINTERNIGHT", "05-FOG", "06-SPRING", "06-SUNSET"]
     for name in names:
         write_synthia(tmp_path / f"SYNTHIA-SEQS-{name}" / "000003.npz")
-    video_set = synthia4d(tmp_path)
-    assert [video.split for video in video_set.videos] == ["train", "train", "val", "test", "test"]
-    assert [video.subject for video in video_set.videos] == [f"SEQS-{name}" for name in names]
-    assert verify(video_set) == []
+    dataset = synthia4d(tmp_path)
+    assert [video.split for video in dataset.videos] == ["train", "train", "val", "test", "test"]
+    assert [video.subject for video in dataset.videos] == [f"SEQS-{name}" for name in names]
+    assert verify(dataset) == []
     write_synthia(tmp_path / "SYNTHIA-SEQS-06-RAIN" / "000003.npz")
     with pytest.raises(DataError, match="SEQS-06-RAIN is in no split"):
         synthia4d(tmp_path)

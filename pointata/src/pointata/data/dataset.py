@@ -35,7 +35,7 @@ class Video:
 
 
 @dataclass(frozen=True)
-class VideoSet:
+class Dataset:
     """The videos of a data set and what their labels mean.
 
     Attributes:

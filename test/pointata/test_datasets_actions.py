@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from video_set_checks import check_sources, write_clouds
+from dataset_checks import check_sources, write_clouds
 
 from pointata import DataError
+from pointata.data.datasets import open_dataset, verify
 from pointata.data.formats import msr_action3d as msr
 from pointata.data.formats import ntu_rgbd as ntu
-from pointata.data.video_sets import open_video_set, verify
 
 WIDTH, HEIGHT = 8, 6
 
@@ -35,8 +35,8 @@ def depth_folder(tmp_path: Path) -> Path:
 
 
 def test_msr_depth_pixels_become_metres_forward_left_up(depth_folder: Path) -> None:
-    video_set = open_video_set(f"msr-action3d:{depth_folder}")
-    frames = check_sources(video_set)["a01_s01_e01"]
+    dataset = open_dataset(f"msr-action3d:{depth_folder}")
+    frames = check_sources(dataset)["a01_s01_e01"]
     # pixel (6, 1): 2 right of and 2 above the middle, so 2 / 280 * 2.8 m = 0.02 m each way
     np.testing.assert_allclose(frames[0].frame.points, [[2.8, -0.02, 0.02]], rtol=1e-6)
     # pixel (0, 5): 4 left, 2 down, at 0.56 m; pixel (7, 5): 3 right, 2 down, at 1.12 m
@@ -45,12 +45,12 @@ def test_msr_depth_pixels_become_metres_forward_left_up(depth_folder: Path) -> N
     assert frames[1].frame.source_index.tolist() == [40, 47]
     assert frames[1].frame.source_count == 48
     assert [frame.frame.stamp_ns for frame in frames] == [0, 66_666_667]
-    assert video_set.frame_period_s == pytest.approx(1 / 15)
+    assert dataset.frame_period_s == pytest.approx(1 / 15)
     assert {frame.action for frame in frames} == {0}
 
 
 def test_msr_splits_by_subject(depth_folder: Path) -> None:
-    videos = {video.name: video for video in open_video_set(f"msr-action3d:{depth_folder}").videos}
+    videos = {video.name: video for video in open_dataset(f"msr-action3d:{depth_folder}").videos}
     assert [(name, v.subject, v.split, v.action) for name, v in videos.items()] == [
         ("a01_s01_e01", "1", "train", 0), ("a20_s05_e02", "5", "train", 19), ("a20_s06_e03", "6", "test", 19),
     ]  # fmt: skip
@@ -61,8 +61,8 @@ def test_msr_archives_give_the_frames_of_the_depth_images(depth_folder: Path, tm
     folder.mkdir()
     clouds = [np.array([[20.0, -20.0, 2800.0]]), np.array([[-8.0, 4.0, 560.0], [12.0, 8.0, 1120.0]])]
     write_clouds(folder / "a01_s01_e01_sdepth.npz", "point_clouds", clouds)
-    archived = check_sources(open_video_set(f"msr-action3d:{folder}"))["a01_s01_e01"]
-    raw = list(open_video_set(f"msr-action3d:{depth_folder}").videos[0].source())
+    archived = check_sources(open_dataset(f"msr-action3d:{folder}"))["a01_s01_e01"]
+    raw = list(open_dataset(f"msr-action3d:{depth_folder}").videos[0].source())
     for one, other in zip(archived, raw, strict=True):
         np.testing.assert_allclose(one.frame.points, other.frame.points, rtol=1e-6)
         assert one.frame.stamp_ns == other.frame.stamp_ns
@@ -96,16 +96,16 @@ def test_ntu_points_strides_and_cross_subject_split(tmp_path: Path) -> None:
     (tmp_path / "setup1").mkdir()
     write_ntu(tmp_path, "S001C001P003R001A060")
     write_ntu(tmp_path / "setup1", "S001C002P038R002A001")
-    video_set = open_video_set(f"ntu-rgbd:{tmp_path}")
-    frames = check_sources(video_set)["S001C001P003R001A060"]
+    dataset = open_dataset(f"ntu-rgbd:{tmp_path}")
+    frames = check_sources(dataset)["S001C001P003R001A060"]
     # 0.04 of 65,535 mm is 2.6214 m
     np.testing.assert_allclose(frames[0].frame.points, [[2.6214, -0.65535, 1.3107]], rtol=1e-6)
     assert [len(frame.frame.points) for frame in frames] == [1, 2, 3, 4, 5]
-    assert {(v.name, v.subject, v.split, v.action) for v in video_set.videos} == {
+    assert {(v.name, v.subject, v.split, v.action) for v in dataset.videos} == {
         ("S001C001P003R001A060", "3", "test", 59), ("S001C002P038R002A001", "38", "train", 0),
     }  # fmt: skip
 
-    halved = open_video_set(f"ntu-rgbd:{tmp_path}?stride=2")
+    halved = open_dataset(f"ntu-rgbd:{tmp_path}?stride=2")
     assert halved.frame_period_s == pytest.approx(2 / 30)
     stamps = [frame.frame.stamp_ns for frame in check_sources(halved)["S001C001P003R001A060"]]
     np.testing.assert_allclose(stamps, [0, 2e9 / 30, 4e9 / 30], atol=1)
@@ -121,7 +121,7 @@ def test_ntu_training_people_are_those_of_the_cross_subject_protocol(tmp_path: P
 def test_ntu_refusals(tmp_path: Path) -> None:
     write_ntu(tmp_path, "S001C001P001R001A001")
     with pytest.raises(DataError, match="stride must be"):
-        open_video_set(f"ntu-rgbd:{tmp_path}?stride=0")
+        open_dataset(f"ntu-rgbd:{tmp_path}?stride=0")
     write_clouds(tmp_path / "S001C001P001R001A002.npz", "data", [np.full((4, 3), 2.5)])
     problems = verify(ntu.ntu_rgbd(tmp_path))
     assert len(problems) == 1

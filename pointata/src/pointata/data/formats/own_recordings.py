@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED, ClassInfo
+from pointata.data.dataset import Dataset, Video
 from pointata.data.files import numbered_files
 from pointata.data.formats.npz_file import read_npy
 from pointata.data.formats.npz_recording import NpzClipRecording, NpzFolderRecording, NpzRecording, label_bytes
@@ -18,7 +19,6 @@ from pointata.data.manifest.manifest import Entry, Manifest, Span, read_manifest
 from pointata.data.open import open_recording
 from pointata.data.recording import IndexedRecording, Recording
 from pointata.data.served import served_frames, stride_of
-from pointata.data.video_set import Video, VideoSet
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 from pointata.paths import fingerprint
@@ -32,7 +32,7 @@ SPARSE = 100
 _log = logging.getLogger(__name__)
 
 
-def own_recordings(root: Path) -> VideoSet:
+def own_recordings(root: Path) -> Dataset:
     """Open a folder of own recordings.
 
     Every recording is opened and its first frame read, so that what is wrong shows now and not during training.
@@ -59,7 +59,7 @@ def own_recordings(root: Path) -> VideoSet:
         heads |= {"action": manifest.actions, "segments": manifest.actions}
     if manifest.point_classes:
         heads["semantic"] = manifest.point_classes
-    return VideoSet(
+    return Dataset(
         name=manifest.name,
         videos=tuple(videos),
         heads=heads,

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from video_set_checks import check_sources, write_clouds
+from dataset_checks import check_sources, write_clouds
 
 from pointata import DataError
+from pointata.data.datasets import verify
 from pointata.data.formats import msr_action3d as msr
-from pointata.data.video_sets import verify
 
 
 @pytest.mark.parametrize("dtype", ["<f8", ">f4", "<f2", "<i4", "<i8", "u1"])

@@ -1,4 +1,4 @@
-"""The data sets by name: `open_video_set("mars:~/data/mars")`, and `verify`, which reads a little of every video."""
+"""The data sets by name: `open_dataset("mars:~/data/mars")`, and `verify`, which reads a little of every video."""
 
 import inspect
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pointata.classes import UNLABELLED
-from pointata.data.video_set import Video, VideoSet
+from pointata.data.dataset import Dataset, Video
 from pointata.errors import DataError, PointataError
 from pointata.frame import LabelledFrame
 
@@ -41,12 +41,12 @@ _KNOWN = {
     "mars": _Known("formats.mars", "mars", "a folder with subject#/radar_data#.mat, there or below"),
     "sim": _Known("formats.simulation", "simulated", "room or street, as in sim:room?recordings=20&frames=100"),
     "recordings": _Known(
-        "manifest.own_recordings", "own_recordings", "a folder of your own recordings with their manifest"
+        "formats.own_recordings", "own_recordings", "a folder of your own recordings with their manifest"
     ),
 }
 
 
-def open_video_set(spec: str) -> VideoSet:
+def open_dataset(spec: str) -> Dataset:
     """Open a data set.
 
     Args:
@@ -66,8 +66,8 @@ def open_video_set(spec: str) -> VideoSet:
         raise DataError(f"{target} does not exist; {name} needs {entry.layout}")
     opener: Any = getattr(import_module(f"pointata.data.{entry.module}"), entry.function)
     options = _options(spec, query, list(inspect.signature(opener).parameters)[1:])
-    video_set: VideoSet = opener(target if name == "sim" else Path(target).expanduser(), **options)
-    return video_set
+    dataset: Dataset = opener(target if name == "sim" else Path(target).expanduser(), **options)
+    return dataset
 
 
 def _options(spec: str, query: str, known: list[str]) -> dict[str, int]:
@@ -84,27 +84,27 @@ def _options(spec: str, query: str, known: list[str]) -> dict[str, int]:
     return options
 
 
-def verify(video_set: VideoSet) -> list[str]:
+def verify(dataset: Dataset) -> list[str]:
     """Read the first frame of every video; a sentence for each that cannot be used, none where all is well."""
     problems = []
-    for video in video_set.videos:
+    for video in dataset.videos:
         try:
             first = next(iter(video.source()), None)
         except PointataError as error:
             problems.append(f"{video.name}: {error}")
             continue
-        problem = "it has no frame" if first is None else _mismatch(video_set, video, first)
+        problem = "it has no frame" if first is None else _mismatch(dataset, video, first)
         if problem:
             problems.append(f"{video.name}: {problem}")
     return problems
 
 
-def _mismatch(video_set: VideoSet, video: Video, first: LabelledFrame) -> str:
+def _mismatch(dataset: Dataset, video: Video, first: LabelledFrame) -> str:
     """What of the first frame contradicts the set's description; "" if nothing does."""
-    missing = [name for name in video_set.features if name not in first.frame.features]
+    missing = [name for name in dataset.features if name not in first.frame.features]
     if missing:
         return f"its points lack {', '.join(missing)}"
-    heads = {name: len(classes) for name, classes in video_set.heads.items()}
+    heads = {name: len(classes) for name, classes in dataset.heads.items()}
     actions = [action for action in (video.action, first.action) if action is not None]
     if any(action >= max(heads.get("action", 0), heads.get("segments", 0)) for action in actions):
         return f"its action {max(actions)} is not among the classes"

@@ -1,4 +1,4 @@
-"""What must hold for every VideoSet, whatever its format, and the point videos that tests write."""
+"""What must hold for every Dataset, whatever its format, and the point videos that tests write."""
 
 import pickle
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pointata.data.video_set import VideoSet
+from pointata.data.dataset import Dataset
 from pointata.frame import LabelledFrame
 
 
-def check_sources(video_set: VideoSet) -> dict[str, list[LabelledFrame]]:
+def check_sources(dataset: Dataset) -> dict[str, list[LabelledFrame]]:
     """Every source can be sent to another process and yields the same frames each time; all frames, by video."""
     frames = {}
-    for video in video_set.videos:
+    for video in dataset.videos:
         first = list(video.source())
         again = list(pickle.loads(pickle.dumps(video.source))())
         assert len(first) == len(again) > 0
@@ -26,7 +26,7 @@ def check_sources(video_set: VideoSet) -> dict[str, list[LabelledFrame]]:
             if one.labels is not None and other.labels is not None:
                 np.testing.assert_array_equal(one.labels, other.labels)
             assert one.frame.points.dtype == np.float32
-            assert set(video_set.features) == set(one.frame.features)
+            assert set(dataset.features) == set(one.frame.features)
         assert (np.diff([item.frame.stamp_ns for item in first]) > 0).all()
         frames[video.name] = first
     return frames

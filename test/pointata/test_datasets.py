@@ -11,14 +11,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from video_set_checks import check_sources
+from dataset_checks import check_sources
 
 from pointata import UNLABELLED, DataError
 from pointata.classes import class_list
+from pointata.data.dataset import Dataset, Video
+from pointata.data.datasets import open_dataset, verify
 from pointata.data.formats.mars import ACTIONS, mars
 from pointata.data.simulator import ROOM_CLASSES, RoomSimulator, StreetSimulator
-from pointata.data.video_set import Video, VideoSet
-from pointata.data.video_sets import open_video_set, verify
 from pointata.frame import Frame, LabelledFrame
 
 
@@ -33,12 +33,12 @@ def write_mars(path: Path, columns: int = 8) -> None:
 def test_mars_videos_subjects_actions_and_features(tmp_path: Path) -> None:
     for subject, movement in ((1, 1), (1, 10), (4, 2)):
         write_mars(tmp_path / "wooutlier" / f"subject{subject}" / f"radar_data{movement}.mat")
-    video_set = open_video_set(f"mars:{tmp_path}")
-    assert {(v.name, v.subject, v.split, v.action) for v in video_set.videos} == {
+    dataset = open_dataset(f"mars:{tmp_path}")
+    assert {(v.name, v.subject, v.split, v.action) for v in dataset.videos} == {
         ("subject1_radar_data1", "1", "train", 0), ("subject1_radar_data10", "1", "train", 9),
         ("subject4_radar_data2", "4", "train", 1),
     }  # fmt: skip
-    first = check_sources(video_set)["subject1_radar_data10"][0]
+    first = check_sources(dataset)["subject1_radar_data10"][0]
     np.testing.assert_array_equal(first.frame.points, [[2, -0.5, 0.25]])
     assert first.frame.features["doppler"].tolist() == [-1]
     assert first.frame.features["intensity"].tolist() == [30]
@@ -85,15 +85,15 @@ def write_sequence(folder: Path, labels: bool = True) -> None:
 def test_semantic_kitti_official_split(tmp_path: Path) -> None:
     for number in range(22):
         write_sequence(tmp_path / "dataset" / "sequences" / f"{number:02d}", labels=number < 11)
-    video_set = open_video_set(f"semantic-kitti:{tmp_path}")
-    splits = {split: [v.subject for v in video_set.videos if v.split == split] for split in ("train", "val", "test")}
+    dataset = open_dataset(f"semantic-kitti:{tmp_path}")
+    splits = {split: [v.subject for v in dataset.videos if v.split == split] for split in ("train", "val", "test")}
     assert splits["train"] == ["00", "01", "02", "03", "04", "05", "06", "07", "09", "10"]
     assert splits["val"] == ["08"]
     assert splits["test"] == [str(number) for number in range(11, 22)]
-    frames = check_sources(open_video_set(f"semantic-kitti:{tmp_path / 'dataset'}"))
+    frames = check_sources(open_dataset(f"semantic-kitti:{tmp_path / 'dataset'}"))
     assert [item.labels.tolist() for item in frames["semantic_kitti_08"] if item.labels is not None] == [[8, 0]] * 2
     assert frames["semantic_kitti_11"][0].labels is None
-    single = open_video_set(f"semantic-kitti:{tmp_path}/dataset/sequences/08")
+    single = open_dataset(f"semantic-kitti:{tmp_path}/dataset/sequences/08")
     assert [(video.subject, video.split) for video in single.videos] == [("08", "val")]
 
 
@@ -101,9 +101,9 @@ def test_semantic_kitti_missing_labels_are_named_when_opened(tmp_path: Path) -> 
     write_sequence(tmp_path / "sequences" / "00")
     (tmp_path / "sequences" / "00" / "labels" / "000001.label").unlink()
     with pytest.raises(DataError, match=r"lacks 1 of 2 label files, the first is 000001\.label"):
-        open_video_set(f"semantic-kitti:{tmp_path}")
+        open_dataset(f"semantic-kitti:{tmp_path}")
     with pytest.raises(DataError, match="holds no sequences"):
-        open_video_set(f"semantic-kitti:{tmp_path / 'sequences' / '00' / 'labels'}")
+        open_dataset(f"semantic-kitti:{tmp_path / 'sequences' / '00' / 'labels'}")
 
 
 def test_kitti_raw_drives_at_any_of_three_levels(tmp_path: Path) -> None:
@@ -112,31 +112,31 @@ def test_kitti_raw_drives_at_any_of_three_levels(tmp_path: Path) -> None:
         sweeps.mkdir(parents=True)
         np.ones((3, 4), dtype="<f4").tofile(sweeps / "0000000000.bin")
     names = ["2011_09_26_drive_0001_sync", "2011_09_28_drive_0002_sync"]
-    video_set = open_video_set(f"kitti-raw:{tmp_path}")
-    assert [video.name for video in video_set.videos] == names
-    assert video_set.heads == {}
+    dataset = open_dataset(f"kitti-raw:{tmp_path}")
+    assert [video.name for video in dataset.videos] == names
+    assert dataset.heads == {}
     for folder in (tmp_path / "2011_09_26", tmp_path / "2011_09_26" / names[0]):
-        assert list(check_sources(open_video_set(f"kitti-raw:{folder}"))) == names[:1]
+        assert list(check_sources(open_dataset(f"kitti-raw:{folder}"))) == names[:1]
     with pytest.raises(DataError, match="holds no drive"):
-        open_video_set(f"kitti-raw:{tmp_path / '2011_09_26' / names[0] / 'velodyne_points'}")
+        open_dataset(f"kitti-raw:{tmp_path / '2011_09_26' / names[0] / 'velodyne_points'}")
 
 
 def test_simulated_rooms_are_those_of_the_simulator() -> None:
     pytest.importorskip("open3d", reason="the simulator needs open3d (pip install './pointata[training]')")
-    video_set = open_video_set("sim:room?recordings=2&frames=2&validation=1&test=1")
-    frames = check_sources(video_set)
+    dataset = open_dataset("sim:room?recordings=2&frames=2&validation=1&test=1")
+    frames = check_sources(dataset)
     made: list[tuple[str, str, int, Any]] = [
         ("room_train_0", "train", 0, "train"), ("room_train_1", "train", 1, "train"),
         ("room_train_2", "val", 2, "train"), ("room_test_0", "test", 0, "test"),
     ]  # fmt: skip
-    assert [(video.name, video.split) for video in video_set.videos] == [entry[:2] for entry in made]
+    assert [(video.name, video.split) for video in dataset.videos] == [entry[:2] for entry in made]
     for name, _, seed, stream in made:
         for one, other in zip(frames[name], RoomSimulator(seed, stream, frames=2), strict=True):
             np.testing.assert_array_equal(one.frame.points, other.frame.points)
-    assert video_set.heads["semantic"] == ROOM_CLASSES
-    assert len({video.subject for video in video_set.videos}) == 4
+    assert dataset.heads["semantic"] == ROOM_CLASSES
+    assert len({video.subject for video in dataset.videos}) == 4
 
-    street = open_video_set("sim:street?recordings=1&frames=1&validation=0&test=0")
+    street = open_dataset("sim:street?recordings=1&frames=1&validation=0&test=0")
     [item] = check_sources(street)["street_train_0"]
     np.testing.assert_array_equal(item.frame.points, next(iter(StreetSimulator(0, frames=1))).frame.points)
     assert list(street.heads) == ["semantic"]
@@ -158,14 +158,14 @@ def test_simulated_rooms_are_those_of_the_simulator() -> None:
 )
 def test_registry_says_what_it_needs(spec: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
-        open_video_set(spec)
+        open_dataset(spec)
 
 
 def test_registry_hands_own_recordings_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = SimpleNamespace(own_recordings=lambda root: ("opened", root))
-    monkeypatch.setitem(sys.modules, "pointata.data.manifest.own_recordings", module)
+    monkeypatch.setitem(sys.modules, "pointata.data.formats.own_recordings", module)
     monkeypatch.setenv("HOME", str(tmp_path.parent))
-    assert open_video_set(f"recordings:~/{tmp_path.name}") == ("opened", tmp_path)  # type: ignore[comparison-overlap]
+    assert open_dataset(f"recordings:~/{tmp_path.name}") == ("opened", tmp_path)  # type: ignore[comparison-overlap]
 
 
 def frames_of(*items: LabelledFrame) -> Iterable[LabelledFrame]:
@@ -193,8 +193,8 @@ def test_verify_compares_first_frames_with_the_description(items: tuple[Labelled
         return class_list(*((str(index), (0, 0, 0)) for index in range(count)))
 
     heads = {"segments": classes(3), "semantic": classes(2)}
-    video_set = VideoSet("set", (Video("v", partial(frames_of, *items)),), heads, 0.1, ("doppler",))
-    problems = verify(video_set)
+    dataset = Dataset("set", (Video("v", partial(frames_of, *items)),), heads, 0.1, ("doppler",))
+    problems = verify(dataset)
     if words is None:
         assert problems == []
     else:
@@ -206,26 +206,26 @@ def test_verify_compares_first_frames_with_the_description(items: tuple[Labelled
 def test_real_mars(data_root: Path) -> None:
     if not (data_root / "mars").exists():
         pytest.skip(f"no MARS recordings under {data_root}")
-    video_set = open_video_set(f"mars:{data_root / 'mars'}")
-    assert Counter(video.subject for video in video_set.videos) == {"1": 10, "2": 10, "3": 10, "4": 9}
-    assert Counter(video.action for video in video_set.videos) == {**dict.fromkeys(range(9), 4), 9: 3}
-    assert sum(1 for video in video_set.videos for _ in video.source()) == 40_022
-    assert verify(video_set) == []
+    dataset = open_dataset(f"mars:{data_root / 'mars'}")
+    assert Counter(video.subject for video in dataset.videos) == {"1": 10, "2": 10, "3": 10, "4": 9}
+    assert Counter(video.action for video in dataset.videos) == {**dict.fromkeys(range(9), 4), 9: 3}
+    assert sum(1 for video in dataset.videos for _ in video.source()) == 40_022
+    assert verify(dataset) == []
 
 
 def test_real_semantic_kitti(data_root: Path) -> None:
     if not (data_root / "semantic_kitti").exists():
         pytest.skip(f"no SemanticKITTI frames under {data_root}")
-    video_set = open_video_set(f"semantic-kitti:{data_root / 'semantic_kitti'}")
-    assert [(video.subject, video.split) for video in video_set.videos] == [("00", "train")]
-    assert sum(1 for _ in video_set.videos[0].source()) == 21
-    assert verify(video_set) == []
+    dataset = open_dataset(f"semantic-kitti:{data_root / 'semantic_kitti'}")
+    assert [(video.subject, video.split) for video in dataset.videos] == [("00", "train")]
+    assert sum(1 for _ in dataset.videos[0].source()) == 21
+    assert verify(dataset) == []
 
 
 def test_opening_refuses_what_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     openers: list[Callable[[], object]] = [
-        partial(open_video_set, f"{name}:{tmp_path / 'file'}")
+        partial(open_dataset, f"{name}:{tmp_path / 'file'}")
         for name in ("msr-action3d", "ntu-rgbd", "hoi4d", "synthia4d", "semantic-kitti", "kitti-raw", "mars")
     ]
     for opener in openers:
