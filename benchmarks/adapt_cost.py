@@ -23,6 +23,7 @@ from grid import record
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
+from pointata.model.tensors import to_device
 from pointata.model.trainable import Mode, freeze_statistics, parameter_counts, set_trainable
 from pointata.system.memory import keep_freed_memory
 from pointata.training.run_log import peak_memory_mib
@@ -46,7 +47,8 @@ def build(given: argparse.Namespace, mode: Mode) -> Callable[[], None]:
         torch.randn(*shape, given.points, 3),
         torch.zeros(*shape, 3, dtype=torch.float64),
         torch.arange(given.frames, dtype=torch.float64).expand(shape) / 10,
-    ).to(device)
+    )
+    clip = to_device(clip, device)
     truth = torch.randint(_CLASSES, (given.clips,), device=device)
 
     def step() -> None:

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from pointata.inference.cuda_graph import GraphedStep
-from pointata.inference.engine import Engine, Precision, Scores
+from pointata.inference.engine import Engine, Scores
 from pointata.inference.label_upsampling import upsample_labels
-from pointata.preprocessing.sampling import SampledFrame, sample_frame
+from pointata.inference.precision import Precision
+from pointata.model.state import Clip
+from pointata.preprocessing.sampling import sample_frame, to_clip
 from realtime.machine import processor
 from realtime.measure import latency, milliseconds, times
 from realtime.networks import ALL_HEADS, config, metadata, random_network
@@ -65,9 +67,9 @@ def captured(engine: Engine) -> bool:
     return isinstance(engine._step, GraphedStep)
 
 
-def _sampled(name: str) -> list[SampledFrame]:
+def _sampled(name: str) -> list[Clip]:
     sampling = metadata(config(name)).sampling
-    return [sample_frame(frame, sampling) for frame in scan_frames(POINTS, 8)]
+    return [to_clip([sample_frame(frame, sampling)]) for frame in scan_frames(POINTS, 8)]
 
 
 def _engine(name: str, device: torch.device, streams: int, precision: Precision) -> Engine:
@@ -75,7 +77,7 @@ def _engine(name: str, device: torch.device, streams: int, precision: Precision)
     return Engine(random_network(config(name)), device, streams, precision)
 
 
-def _scores(engine: Engine, frames: Sequence[SampledFrame]) -> Scores:
+def _scores(engine: Engine, frames: Sequence[Clip]) -> Scores:
     """Probabilities for the last of some frames."""
     engine.reset()
     for frame in frames:
@@ -87,7 +89,7 @@ def _gap(first: Scores, second: Scores) -> float:
     return float(np.max([np.abs(first[task] - second[task]).max() for task in first]))  # NaN stays NaN
 
 
-def _latency(engine: Engine, frames: Sequence[SampledFrame], repeats: int) -> dict[str, float]:
+def _latency(engine: Engine, frames: Sequence[Clip], repeats: int) -> dict[str, float]:
     """Of steps of all streams; the scores are on the CPU when a step returns."""
     taken = []
     for number in range(_WARM_UP + repeats):

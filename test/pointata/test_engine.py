@@ -21,8 +21,9 @@ from pointata.inference.traced_step import TracedStep
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip, StreamState
+from pointata.model.streaming import StreamingNetwork
 from pointata.prediction import Prediction
-from pointata.preprocessing.sampling import SampledFrame, SamplingConfig, sample_frame
+from pointata.preprocessing.sampling import SamplingConfig, sample_frame, to_clip
 
 CLASSES = class_list(("a", (1, 0, 0)), ("b", (0, 1, 0)), ("c", (0, 0, 1)))
 HEADS = {"action": CLASSES, "segments": CLASSES, "semantic": CLASSES}
@@ -30,8 +31,8 @@ NETWORK = preset("tiny", groups=16, group_size=8, window=4, heads=dict.fromkeys(
 SAMPLING = SamplingConfig(points=64, point_neighbours=4)
 
 
-def network() -> PointATA:
-    torch.manual_seed(0)
+def network(seed: int = 0) -> PointATA:
+    torch.manual_seed(seed)
     model = PointATA(NETWORK)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
@@ -44,8 +45,8 @@ def video(seed: int, count: int) -> list[Frame]:
     return [Frame.from_points(cloud, stamp_ns=seed * 10**9 + i * 10**8) for i, cloud in enumerate(clouds)]
 
 
-def sampled(seed: int, count: int) -> list[SampledFrame]:
-    return [sample_frame(frame, SAMPLING) for frame in video(seed, count)]
+def sampled(seed: int, count: int) -> list[Clip]:
+    return [to_clip([sample_frame(frame, SAMPLING)]) for frame in video(seed, count)]
 
 
 def predictor(streams: int) -> Predictor:
@@ -145,13 +146,13 @@ def test_a_step_that_cannot_be_recorded_still_runs(
 class FixedShape(GraphedStep):
     """A step that accepts one batch size only and reuses its result's memory, as a captured graph does."""
 
-    def __init__(self, model: PointATA) -> None:
-        self._model = model
+    def __init__(self, network: StreamingNetwork) -> None:
+        self._network = network
         self._memory: dict[str, Tensor] = {}
 
     def __call__(self, clip: Clip, state: StreamState) -> tuple[Mapping[str, Tensor], StreamState]:
         assert len(clip.points) == 3
-        logits, new = self._model.step(clip, state)
+        logits, new = self._network.step(clip, state)
         for task, value in logits.items():
             self._memory.setdefault(task, torch.empty_like(value)).copy_(value)
         return self._memory, new
@@ -160,7 +161,7 @@ class FixedShape(GraphedStep):
 def test_a_step_of_fixed_shape_serves_any_of_its_streams() -> None:
     """What stands around a CUDA graph, proven without a GPU."""
     graphed, eager = (Engine(network(), torch.device("cpu"), streams=3) for _ in range(2))
-    graphed._step = FixedShape(graphed._model)
+    graphed._step = FixedShape(graphed.network)
     videos = [sampled(seed, 5) for seed in range(3)]
     for turn in [(0, 1, 2), (1,), (2, 0), (1, 2), (0,)]:
         newest = {number: videos[number].pop(0) for number in turn}
@@ -210,7 +211,7 @@ def test_a_step_that_fails_leaves_windows_and_states_alike(monkeypatch: pytest.M
         runner.predict_batch({number: runner.prepare(frame) for number in range(2)})
     step = runner._engine.step
 
-    def fail(newest: Mapping[int, SampledFrame]) -> None:
+    def fail(newest: Mapping[int, Clip]) -> None:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(runner._engine, "step", fail)

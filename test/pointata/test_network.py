@@ -12,6 +12,7 @@ from pointata.geometry.neighbours import nearest
 from pointata.model.config import BACKBONES, BackboneConfig, NetworkConfig, preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
+from pointata.model.tensors import kib, update
 from pointata.model.tokenizer import group
 
 HEADS = {"action": 5, "segments": 4, "semantic": 7}
@@ -93,7 +94,7 @@ def test_the_future_has_no_influence_and_the_past_has() -> None:
 def test_streams_in_a_batch_do_not_see_each_other_and_reset_alone() -> None:
     model, video = awake(small()), clip(7)
     _, state = model.run(video.frames(0, 4), model.initial_state(2))
-    state = state.reset(torch.tensor([False, True]))
+    update(state, torch.tensor([1]), model.initial_state(1))
     outputs, _ = model.run(video.frames(4, 7), state)
     alone = model(
         replace(video, **{f: getattr(video, f)[1:] for f in ("points", "origins", "stamps", "neighbours")}).frames(4, 7)
@@ -108,10 +109,10 @@ def test_streams_in_a_batch_do_not_see_each_other_and_reset_alone() -> None:
 def test_the_state_has_a_fixed_size() -> None:
     model, video = awake(small()), clip(12)
     state = model.initial_state(2)
-    size = state.kib()
+    size = kib(state)
     for t in range(12):
         _, state = model.step(video.frames(t, t + 1), state)
-    assert state.kib() == size
+    assert kib(state) == size
 
 
 @torch.inference_mode()

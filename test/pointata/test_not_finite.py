@@ -150,7 +150,7 @@ def test_a_stream_that_was_reset_is_as_one_that_has_seen_nothing() -> None:
         runner.step(frame(runner, number))
     runner.reset(0)
     for name, value in vars(runner._engine._state).items():
-        assert torch.equal(value, vars(runner._engine._model.initial_state(1))[name])
+        assert torch.equal(value, vars(runner.network.initial_state(1))[name])
 
 
 def test_weights_whose_scores_are_not_finite_are_refused_at_load(tmp_path: Path) -> None:

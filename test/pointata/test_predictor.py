@@ -14,7 +14,7 @@ from pointata.classes import class_list
 from pointata.errors import ConfigError
 from pointata.geometry.rigid import yaw
 from pointata.inference.decision import Hysteresis, merge_runs
-from pointata.inference.engine import choose_device
+from pointata.inference.precision import choose_device
 from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
@@ -58,7 +58,7 @@ def test_frame_by_frame_equals_the_whole_clip() -> None:
     runner, video = predictor(PredictorOptions(hysteresis_frames=1)), frames(8)
     clip = to_clip([sample_frame(frame, runner.metadata.sampling) for frame in video])
     with torch.inference_mode():
-        whole = runner._engine._model(clip)
+        whole = runner.network(clip)
     for t, frame in enumerate(video):
         prediction = runner.step(frame)
         assert prediction.action is not None
@@ -76,7 +76,7 @@ def test_labels_are_the_three_nearest_samples_vote() -> None:
     runner, frame = predictor(), frames(1, points=3000)[0]
     sampled = sample_frame(frame, runner.metadata.sampling)
     with torch.inference_mode():
-        scores = runner._engine._model(to_clip([replace(sampled, stamp_s=0.0)]))["semantic"][0, 0].softmax(-1).numpy()
+        scores = runner.network(to_clip([replace(sampled, stamp_s=0.0)]))["semantic"][0, 0].softmax(-1).numpy()
     semantic = runner.step(frame).semantic
     assert semantic is not None
     distance, index = cKDTree(frame.points[sampled.index]).query(frame.points, 3)
@@ -233,7 +233,7 @@ def test_a_gpu_that_is_not_there_is_a_sentence() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_and_cpu_agree() -> None:
     cpu, gpu = predictor(), predictor()
-    gpu = Predictor(gpu._engine._model, gpu.metadata, device="cuda")
+    gpu = Predictor(gpu.network, gpu.metadata, device="cuda")
     for frame in frames(6):
         a, b = cpu.step(frame).action, gpu.step(frame).action
         assert a is not None

@@ -12,6 +12,7 @@ from pointata import Frame
 from pointata.bundles.bundle import read_metadata
 from pointata.data.open import open_recording
 from pointata.inference.predictor import Predictor, PredictorOptions
+from pointata.model.pointata import PointATA
 from pointata.preprocessing.sampling import to_clip
 
 
@@ -58,7 +59,8 @@ def test_the_distance_is_that_of_the_pooled_features() -> None:
     for frame in frames:
         runner.step(frame)
     clip = to_clip([replace(runner.prepare(f).sampled, stamp_s=f.stamp_ns * 1e-9) for f in frames])
-    model = runner._engine._model
+    model = runner.network
+    assert isinstance(model, PointATA)
     with torch.no_grad():
         pooled = model.encode(clip, model.initial_state(1))[0].frames[0]
     window = pooled[-(runner.metadata.window_frames - 1) :]

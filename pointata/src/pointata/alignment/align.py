@@ -20,6 +20,7 @@ from pointata.model.backbone import Backbone
 from pointata.model.correspondence import correspond
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
+from pointata.model.tensors import to_device
 from pointata.model.tokenizer import group
 
 # Points that pass the embedder at once in training; bounds its memory (at preset base about 2 GB).
@@ -166,12 +167,13 @@ class Align(lightning.LightningModule):
 
     def _part(self, index: Tensor) -> Clip:
         features = self.clips.features
-        return Clip(
+        part = Clip(
             self.clips.points[index],
             self.clips.origins[index],
             self.clips.stamps[index],
             features=None if features is None else features[index],
-        ).to(self.device)
+        )
+        return to_device(part, self.device)
 
     def _chunks(self, index: Tensor) -> Sequence[Tensor]:
         c, frames = self.model.config, self.clips.points.shape[1]

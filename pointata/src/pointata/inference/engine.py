@@ -2,58 +2,40 @@
 
 import logging
 import timeit
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pointata.errors import ConfigError, InferenceError
-from pointata.inference.cuda_graph import GraphedStep, autocast, upload
+from pointata.inference.cuda_graph import GraphedStep
+from pointata.inference.precision import DTYPES, Precision, autocast, check_precision
 from pointata.inference.quantized import quantized
-from pointata.inference.traced_step import TracedStep
-from pointata.model.pointata import PointATA
-from pointata.model.state import Clip, StreamState
-from pointata.preprocessing.sampling import SampledFrame, to_clip
+from pointata.inference.recording import Step, record
+from pointata.model.streaming import StreamingNetwork
+from pointata.model.tensors import finite, joined, kib, select, to_device, update, upload
 
-#: Arithmetic of a step. "auto" tries the others when it warms up, and keeps one that is faster and agrees.
-Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
-#: Probabilities by task: (C,), (C,), (P, C).
+#: Probabilities by task, (..., C): those of PointATA's are (C,), (C,), (P, C).
 Scores = dict[str, NDArray[np.float32]]
-
-Step = Callable[[Clip, StreamState], tuple[Mapping[str, Tensor], StreamState]]
 
 _TRIALS = 5
 _SAME = 0.02
 _CANDIDATES: Mapping[str, tuple[Precision, ...]] = {"cpu": ("int8", "bf16"), "cuda": ("bf16",)}
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _log = logging.getLogger(__name__)
-
-
-def choose_device(device: str) -> torch.device:
-    """ "auto" is the GPU where there is one; a GPU asked for by name must exist.
-
-    Of several GPUs it is the first that the process sees: CUDA_VISIBLE_DEVICES chooses.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"device must be auto, cpu or cuda, got {device!r}; CUDA_VISIBLE_DEVICES chooses among GPUs")
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device 'cuda' was asked for, but torch finds no GPU: use auto or cpu")
-    return torch.device(device)
 
 
 class Engine:
     """Steps N independent streams through one network; not safe for use by several threads at once."""
 
-    def __init__(self, model: PointATA, device: torch.device, streams: int = 1, precision: Precision = "fp32") -> None:
+    def __init__(
+        self, network: StreamingNetwork, device: torch.device, streams: int = 1, precision: Precision = "fp32"
+    ) -> None:
         """Take a network as it is.
 
         Args:
-            model: the network; it is moved to `device` and put into eval mode, without gradients.
+            network: it is moved to `device` and put into eval mode, without gradients.
             device: where it runs.
             streams: number of streams N, at least 1.
             precision: arithmetic of the network; states stay float32. "fp16" needs a GPU, "int8" a CPU. "auto" is
@@ -61,16 +43,14 @@ class Engine:
         """
         if streams < 1:
             raise ConfigError(f"at least one stream is needed, got streams={streams}")
-        if precision not in get_args(Precision):
-            raise ConfigError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
-        if precision == {"cpu": "fp16", "cuda": "int8"}.get(device.type):
-            raise ConfigError(f"precision {precision} does not run on {device.type}: use fp32 or auto")
+        check_precision(precision, device)
         if device.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # float32 is to be float32 in convolution and recurrence, too
         self.device = device
         self.streams = streams
         self._wanted = precision
-        self._given = model.to(device).eval().requires_grad_(False)
+        self.network = network.to(device).eval().requires_grad_(False)
+        self._example: Any = None
         self._step: Step
         try:
             self._use("fp32" if precision == "auto" else precision)
@@ -81,50 +61,42 @@ class Engine:
     @property
     def state_kib(self) -> float:
         """What the past of one stream takes, KiB; fixed."""
-        return self._state.kib()
+        return kib(self._state) / self.streams
 
     def reset(self, stream: int | None = None) -> None:
         """Forget a stream's past, or everything."""
         if stream is None:
-            self._state: StreamState = self._model.initial_state(self.streams)
+            self._state: Any = self._served.initial_state(self.streams)
         else:
-            chosen = torch.arange(self.streams, device=self.device) == stream
-            self._state = self._state.reset(chosen)
+            update(self._state, torch.tensor([stream], device=self.device), self._served.initial_state(1))
 
     def distance(self, stream: int) -> float:
-        """How far the window of a stream lies from the training: mean square of the mean of its pooled features.
+        """How far the window of a stream that has a frame lies from the training; see `StreamingNetwork`."""
+        return self._served.window_distance(self._state, stream)
 
-        These have unit variance over the training data, so a window that holds all of it would give 0, and one whose
-        frames are alike about 1. Of networks that pool frames, once the stream has a frame.
-        """
-        state = self._state
-        return float(state.pooled[stream, state.valid[stream]].mean(dim=0).square().mean())
-
-    def warm_up(self, frames: Sequence[SampledFrame]) -> None:
+    def warm_up(self, frames: Sequence[Any]) -> None:
         """Choose the arithmetic, and record the step: as a CUDA graph, or as a trace; streams are forgotten.
 
-        On a CPU only a single stream's step in float32 or int8 is recorded: a recording has a fixed number of streams,
-        and a CPU had better not compute those that have no new frame.
-
         Args:
-            frames: at least one, of a moving sensor; what is tried is tried on all of them in turn.
+            frames: inputs of one stream each, at least one, of a moving sensor; what is tried is tried on all of them.
         """
+        self._example = frames[0]
         self._use(self._fastest(frames) if self._wanted == "auto" else self._wanted)
-        self._record(frames[0])
+        self._record()
         self.reset()
 
-    def _record(self, frame: SampledFrame) -> None:
-        clip = Clip.joined([to_clip([frame])] * self.streams).to(self.device)
+    def _record(self) -> None:
+        """Record the step, where there is an example of its inputs."""
+        if self._example is None:
+            return
+        inputs = to_device(joined([self._example] * self.streams), self.device)
         try:
-            if self.device.type == "cuda":
-                self._step = GraphedStep(self._model, clip, self._state, self._dtype)
-            elif self.streams == 1 and self._dtype is None:
-                self._step = TracedStep(self._model, clip, self._state)
+            self._step = record(self._served, inputs, self._state, self._dtype)
         except (RuntimeError, AttributeError, TypeError) as error:  # or another torch records otherwise
             _log.warning("the step could not be recorded and runs operation by operation: %s", error)
 
-    def step(self, frames: Mapping[int, SampledFrame]) -> dict[int, Scores]:
-        """One new frame of some streams, by stream number; the others stay as they are.
+    def step(self, frames: Mapping[int, Any]) -> dict[int, Scores]:
+        """One new frame of some streams, inputs by stream number; the others stay as they are.
 
         A stream whose scores or state are not finite is reset, and missing in the result.
         """
@@ -133,19 +105,19 @@ class Engine:
         if isinstance(self._step, GraphedStep):  # has one shape: streams without a frame run along, and are not kept
             rows = [number if number in frames else numbers[0] for number in range(self.streams)]
         everyone = len(rows) == self.streams
-        clip = Clip.joined([to_clip([frames[number]]) for number in rows])
+        inputs = joined([frames[number] for number in rows])
         with torch.inference_mode():
             index = torch.tensor(numbers, device=self.device)
             with autocast(self.device, self._dtype):
                 logits, state = self._step(
-                    upload(clip, self.device), self._state if everyone else self._state.select(index)
+                    upload(inputs, self.device), self._state if everyone else select(self._state, index)
                 )
             if len(numbers) < len(rows):
-                logits, state = {task: value[index] for task, value in logits.items()}, state.select(index)
-            self._state.update(index, state)
-            finite = state.finite()
+                logits, state = {task: value[index] for task, value in logits.items()}, select(state, index)
+            update(self._state, index, state)
+            remembered = finite(state, len(numbers))
             scores = {task: value[:, 0].float().softmax(-1).cpu().numpy() for task, value in logits.items()}
-        sound = finite.cpu().numpy()
+        sound = remembered.cpu().numpy()
         for value in scores.values():
             sound = sound & np.isfinite(value).all(axis=tuple(range(1, value.ndim)))
         for number in np.array(numbers)[~sound]:
@@ -153,12 +125,12 @@ class Engine:
         return {n: {task: value[row] for task, value in scores.items()} for row, n in enumerate(numbers) if sound[row]}
 
     def _use(self, precision: Precision) -> None:
-        self._model = quantized(self._given) if precision == "int8" else self._given
-        self._dtype = _DTYPES.get(precision)
-        self._step = self._model.step
+        self._served = quantized(self.network) if precision == "int8" else self.network
+        self._dtype = DTYPES.get(precision)
+        self._step = self._served.step
         self.precision: Precision = precision
 
-    def _fastest(self, frames: Sequence[SampledFrame]) -> Precision:
+    def _fastest(self, frames: Sequence[Any]) -> Precision:
         """Whose step, as deployed, is fastest here by a tenth, and gives float32's probabilities within 0.02."""
         seconds, exact = self._trial("fp32", frames)
         best: Precision = "fp32"
@@ -174,14 +146,14 @@ class Engine:
             _log.info("a step in %s takes %.1f ms, probabilities within %.4f", precision, taken * 1e3, gap)
         return best
 
-    def _trial(self, precision: Precision, frames: Sequence[SampledFrame]) -> tuple[float, Scores]:
+    def _trial(self, precision: Precision, frames: Sequence[Any]) -> tuple[float, Scores]:
         """Seconds of a step, and the first stream's probabilities after the last frame.
 
         Raises:
             InferenceError: they are not finite.
         """
         self._use(precision)
-        self._record(frames[0])
+        self._record()
         self.reset()
         for frame in frames:
             newest = dict.fromkeys(range(self.streams), frame)

@@ -12,12 +12,13 @@ from pointata.bundles.bundle import BundleMetadata, load_bundle
 from pointata.errors import BundleError, InferenceError
 from pointata.frame import Frame
 from pointata.inference.decision import action_voters
-from pointata.inference.engine import Engine, Precision, Scores, choose_device
+from pointata.inference.engine import Engine, Scores
 from pointata.inference.label_upsampling import upsample_labels
+from pointata.inference.precision import Precision, choose_device
 from pointata.inference.stream import PredictorOptions, Stream
-from pointata.model.pointata import PointATA
+from pointata.model.streaming import StreamingNetwork
 from pointata.prediction import Prediction
-from pointata.preprocessing.sampling import SampledFrame, SamplingConfig, sample_frame
+from pointata.preprocessing.sampling import SampledFrame, SamplingConfig, sample_frame, to_clip
 from pointata.system.cores import core_count
 
 __all__ = ["Predictor", "PredictorOptions", "PreparedFrame"]
@@ -50,7 +51,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: PointATA,
+        network: StreamingNetwork,
         metadata: BundleMetadata,
         *,
         device: str = "cpu",
@@ -62,7 +63,7 @@ class Predictor:
         """Take a network as it is.
 
         Args:
-            model: the network; it is moved to `device` and put into eval mode, without gradients.
+            network: it is moved to `device` and put into eval mode, without gradients.
             metadata: its bundle's metadata.
             device: "auto", "cpu" or "cuda".
             threads: CPU threads of torch, which has one setting for the whole process; 0 leaves it alone.
@@ -76,7 +77,7 @@ class Predictor:
             torch.set_num_threads(threads)
         # the search holds the interpreter's lock: what samples beside it must wait, so it may have that core, too
         self._search_threads = min((threads or torch.get_num_threads()) + 1, core_count())
-        self._engine = Engine(model, choose_device(device), streams, precision)
+        self._engine = Engine(network, choose_device(device), streams, precision)
         self._streams = [Stream(metadata.window_frames, self.options) for _ in range(streams)]
         self._sampling = _limited(metadata.sampling, self.options)
 
@@ -126,6 +127,11 @@ class Predictor:
         """What the past of one stream takes, KiB; fixed."""
         return self._engine.state_kib
 
+    @property
+    def network(self) -> StreamingNetwork:
+        """The network, in float32."""
+        return self._engine.network
+
     def set_options(self, options: PredictorOptions) -> None:
         """Take other settings, for frames that are prepared and answered from now on; no window is emptied."""
         self.options = options
@@ -136,7 +142,7 @@ class Predictor:
     def warm_up(self) -> None:
         """Run made-up frames, so that the first real one does not pay for lazy initialisation; then reset."""
         prepared = [self.prepare(self._made_up(number)) for number in range(_WARM_UP_FRAMES)]
-        self._engine.warm_up([item.sampled for item in prepared])
+        self._engine.warm_up([to_clip([item.sampled]) for item in prepared])
         for item in prepared:
             self.predict(item)
         self.reset()
@@ -194,12 +200,12 @@ class Predictor:
         if not prepared:
             return {}
         start = time.perf_counter()
-        sampled = {
-            number: replace(item.sampled, stamp_s=self._streams[number].append(item.frame))
+        inputs = {
+            number: to_clip([replace(item.sampled, stamp_s=self._streams[number].append(item.frame))])
             for number, item in prepared.items()
         }
         try:
-            scores = self._engine.step(sampled)
+            scores = self._engine.step(inputs)
         except Exception:
             for number in prepared:  # their windows would count a frame that the states lack
                 self.reset(number)

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointata.model.pointata import PointATA
+from pointata.model.streaming import StreamingNetwork
 
-# What makes most of a step: attention and MLPs of the blocks, the wide layers of the tokenizer and the point head.
-_WIDE = ("qkv", "proj", "mlp.0", "mlp.2", "point_net.second_out")
+# Its successor, torchao, was measured: see docs/performance.md.
+_DEPRECATED = r"torch\.ao\.quantization is deprecated|torch\.quantize_per_tensor, "
 
 
 class Int8Linear(nn.Module):
@@ -35,19 +35,19 @@ class Int8Linear(nn.Module):
         return product
 
 
-def quantized(model: PointATA) -> PointATA:
-    """A copy whose wide linear layers multiply int8 by int8 (dynamic quantisation, weights per output channel).
+def quantized(network: StreamingNetwork) -> StreamingNetwork:
+    """A copy whose quantisable layers multiply int8 by int8 (dynamic quantisation, weights per output channel).
 
     Raises:
         RuntimeError: this build of torch has no kernels for it.
     """
     from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
 
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and name.endswith(_WIDE)]
+    names = network.quantizable_layers()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its end to come: its successor has no faster kernels for a CPU yet
-        copy: PointATA = quantize_dynamic(  # type: ignore[no-untyped-call]
-            model, dict.fromkeys(names, per_channel_dynamic_qconfig), dtype=torch.qint8
+        warnings.filterwarnings("ignore", _DEPRECATED)
+        copy: StreamingNetwork = quantize_dynamic(  # type: ignore[no-untyped-call]
+            network, dict.fromkeys(names, per_channel_dynamic_qconfig), dtype=torch.qint8
         )
     for name in names:
         place, _, last = name.rpartition(".")

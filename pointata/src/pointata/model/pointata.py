@@ -15,7 +15,10 @@ from pointata.model.embedder import PointAlignEmbedder
 from pointata.model.heads import ActionHead, SegmentsHead, SemanticHead
 from pointata.model.pooling import FramePool
 from pointata.model.state import Clip, StreamState
+from pointata.model.streaming import StreamingNetwork
 from pointata.model.tokenizer import group
+
+_WIDE = ("qkv", "proj", "mlp.0", "mlp.2", "point_net.second_out")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Encoded:
         return self.pooled[:, -self.centres.shape[1] :]
 
 
-class PointATA(nn.Module):
+class PointATA(StreamingNetwork):
     """Align then Adapt (arXiv 2602.23069), reconstructed as a streaming network.
 
     Attention is spatial; time enters through the motion branch, the adapters, the pooling and the heads, and only
@@ -74,6 +77,23 @@ class PointATA(nn.Module):
         if "semantic" in config.heads:
             heads["semantic"] = SemanticHead(width, config.heads["semantic"], config.channels)
         self.heads = nn.ModuleDict(heads)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that have a head."""
+        return tuple(self.config.heads)
+
+    def quantizable_layers(self) -> list[str]:
+        """What makes most of a step: attention and MLPs of the blocks, wide layers of tokenizer and point head."""
+        return [name for name, layer in self.named_modules() if isinstance(layer, nn.Linear) and name.endswith(_WIDE)]
+
+    def window_distance(self, state: StreamState, stream: int) -> float:
+        """Mean square of the mean of a window's pooled features: how far it lies from the training data.
+
+        These have unit variance over the training data, so a window that holds all of it would give 0, and one whose
+        frames are alike about 1. Of networks that pool frames, once the stream has a frame.
+        """
+        return float(state.pooled[stream, state.valid[stream]].mean(dim=0).square().mean())
 
     def adopt_embedder(self) -> None:
         """Make the embedder's PointNet the backbone's tokenizer: the 3D network that full training leaves behind."""

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset, Sampler
 
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.model.state import Clip
+from pointata.model.tensors import joined, to_device
 from pointata.training.augmentation import Augmentation
 from pointata.training.recording_cache import SampledRecording
 
@@ -34,7 +35,7 @@ class ClipBatch:
     def to(self, device: torch.device) -> "ClipBatch":
         """Copy to a device."""
         moved = (part.to(device) for part in (self.labels, self.actions, self.videos))
-        return ClipBatch(self.clip.to(device), *moved)
+        return ClipBatch(to_device(self.clip, device), *moved)
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _cut(recording: SampledRecording, number: int, index: NDArray[np.int64], sha
 def collate(items: Sequence[ClipBatch]) -> ClipBatch:
     """Join batches of clips of equal length."""
     rest = (torch.cat([getattr(item, name) for item in items]) for name in ("labels", "actions", "videos"))
-    return ClipBatch(Clip.joined([item.clip for item in items]), *rest)
+    return ClipBatch(joined([item.clip for item in items]), *rest)
 
 
 class EpochSampler(Sampler[int]):
