@@ -22,6 +22,7 @@ from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip, StreamState
 from pointata.model.streaming import StreamingNetwork
+from pointata.model.trainable import adapter_state
 from pointata.prediction import Prediction
 from pointata.preprocessing.sampling import SamplingConfig, sample_frame, to_clip
 
@@ -196,6 +197,46 @@ def test_int8_products_are_near_the_exact_ones_and_not_the_same() -> None:
     error = (copy(x) - exact).abs().max() / exact.abs().max()
     assert 0 < error < 0.03
     assert not isinstance(copy, torch.nn.Linear)
+
+
+@pytest.mark.parametrize(
+    ("device", "precision"),
+    [
+        ("cpu", "fp32"),
+        ("cpu", "int8"),
+        pytest.param("cuda", "fp32", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")),
+    ],
+)
+def test_other_weights_are_those_of_a_recorded_and_of_a_quantised_step(device: str, precision: str) -> None:
+    """Adapters given to a network that serves: as one that was built with them, from an empty past."""
+
+    def engine(model: PointATA) -> Engine:
+        made = Engine(model, torch.device(device), precision=precision)  # type: ignore[arg-type]
+        made.warm_up(frames[:1])
+        assert isinstance(made._step, TracedStep if device == "cpu" else GraphedStep)
+        return made
+
+    frames, other = sampled(4, 5), adapter_state(network(seed=1))
+    served, combined = engine(network()), network()
+    before = [served.step({0: frame})[0] for frame in frames]
+    combined.load_state_dict(other, strict=False)
+    fresh = engine(combined)
+    served.load_weights(other)
+    for old, frame in zip(before, frames, strict=True):
+        ours, expected = served.step({0: frame})[0], fresh.step({0: frame})[0]
+        for task in HEADS:
+            np.testing.assert_array_equal(ours[task], expected[task])
+            assert np.abs(ours[task] - old[task]).max() > 0.01
+
+
+def test_weights_of_another_architecture_change_nothing() -> None:
+    engine, frame = Engine(network(), torch.device("cpu")), sampled(4, 1)[0]
+    before, weights = engine.step({0: frame})[0], adapter_state(network(seed=1))
+    engine.reset()
+    for wrong in ({"heads.action.mlp.4.weight": torch.zeros(9, 9)}, {"nothing": torch.zeros(1)}):
+        with pytest.raises(ConfigError, match=f"another architecture: {next(iter(wrong))}"):
+            engine.load_weights(weights | wrong)
+    np.testing.assert_array_equal(engine.step({0: frame})[0]["action"], before["action"])
 
 
 def test_what_auto_chose_is_said() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pointata.errors import ConfigError, InferenceError
 from pointata.inference.cuda_graph import GraphedStep
@@ -82,6 +83,30 @@ class Engine:
         """
         self._example = frames[0]
         self._use(self._fastest(frames) if self._wanted == "auto" else self._wanted)
+        self._record()
+        self.reset()
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Give the network other weights; streams are forgotten, because what they remember is of the old ones.
+
+        This is the way to do it: a quantised or recorded step has weights of its own, which are made anew here.
+
+        Args:
+            weights: of any number type, by the names of the network's `state_dict`; those not named stay as they are.
+
+        Raises:
+            ConfigError: the network has no weight of a name, or one of another shape; nothing has changed.
+        """
+        own = self.network.state_dict()
+        for name, value in weights.items():
+            if name not in own or own[name].shape != value.shape:
+                has = f"has {tuple(own[name].shape)} there" if name in own else "has no weight of that name"
+                raise ConfigError(
+                    f"weights of another architecture: {name} {tuple(value.shape)}, but the network {has}; "
+                    "load their bundle as a network of its own"
+                )
+        self.network.load_state_dict(own | dict(weights))
+        self._use(self.precision)
         self._record()
         self.reset()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pointata.bundles.bundle import BundleMetadata, load_bundle
 from pointata.errors import BundleError, InferenceError
@@ -129,8 +130,17 @@ class Predictor:
 
     @property
     def network(self) -> StreamingNetwork:
-        """The network, in float32."""
+        """The network, in float32; other weights are given to it by `load_weights`."""
         return self._engine.network
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Give the network other weights, for example `adapter_state` of one of its architecture; then `reset`.
+
+        Raises:
+            ConfigError: the network has no weight of a name, or one of another shape; nothing has changed.
+        """
+        self._engine.load_weights(weights)
+        self.reset()
 
     def set_options(self, options: PredictorOptions) -> None:
         """Take other settings, for frames that are prepared and answered from now on; no window is emptied."""
