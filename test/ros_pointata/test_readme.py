@@ -51,7 +51,7 @@ def test_the_ros_lines_install_every_dependency_that_rosdep_does_not() -> None:
     optional = project["optional-dependencies"]
     by_rosdep = ("numpy", "scipy", "pyyaml")  # exec_depend of package.xml
     needed = {*project["dependencies"], *optional["recordings"]}
-    needed |= {name for name in optional["training"] if name.startswith(("open3d", "matplotlib"))}  # simulator, page
+    needed |= {name for name in optional["training"] if name.startswith("open3d")}  # the simulator
     assert installed == {name for name in needed if not name.startswith(by_rosdep)}
 
 
