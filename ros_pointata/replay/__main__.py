@@ -2,6 +2,6 @@
 
 import sys
 
-from ros_pointata.replay.cli import main
+from ros_pointata.commands import replay
 
-sys.exit(main())
+sys.exit(replay())

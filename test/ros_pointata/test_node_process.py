@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -140,3 +141,21 @@ def _cpu_ticks(pid: int) -> int:
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
     return int(fields[11]) + int(fields[12])
+
+
+@pytest.mark.parametrize("executable", ["node", "replay"])
+def test_ctrl_c_while_the_program_is_imported_is_one_line(executable: str) -> None:
+    """It strikes at the first of the large libraries."""
+    code = f"""
+import sys, importlib.abc
+class Interrupted(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name in ("rclpy", "numpy"):
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from ros_pointata.commands import {executable}
+sys.exit({executable}())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert re.fullmatch(r"(pointata_node|replay): stopped by Ctrl-C before it began\n", done.stderr)

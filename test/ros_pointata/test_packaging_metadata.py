@@ -140,14 +140,14 @@ def test_executable_runs_the_same_function_as_its_console_script(script: Path) -
     installed = re.search(r"foreach\(script ([\w ]+)\)", CMAKE)
     assert installed is not None
     assert installed[1].split() == [path.name for path in EXECUTABLES]
-    modules = re.findall(r"^from ((?:ros_)?pointata\.[\w.]+) import main$", text, re.MULTILINE)
-    assert len(modules) == 1
-    package = "" if modules[0].startswith("ros_") else "pointata/src/"
-    source = ROOT / (package + modules[0].replace(".", "/") + ".py")
+    ((module, function),) = re.findall(r"^from ((?:ros_)?pointata\.[\w.]+) import (\w+)$", text, re.MULTILINE)
+    assert f"sys.exit({function}())" in text
+    package = "" if module.startswith("ros_") else "pointata/src/"
+    source = ROOT / (package + module.replace(".", "/") + ".py")
     statements = ast.parse(source.read_text(encoding="utf-8")).body
-    assert "main" in {node.name for node in statements if isinstance(node, ast.FunctionDef)}
+    assert function in {node.name for node in statements if isinstance(node, ast.FunctionDef)}
     console = "pointata" if package else "pointata_" + script.name.removeprefix("pointata_")
-    assert CONSOLE_SCRIPTS[console] == f"{modules[0]}:main"
+    assert CONSOLE_SCRIPTS[console] == f"{module}:{function}"
 
 
 def test_console_scripts_have_an_executable_each() -> None:
