@@ -67,9 +67,10 @@ def read_arguments(argv: Sequence[str]) -> None:
     )
     parser = argparse.ArgumentParser(
         prog="pointata_node", usage="pointata_node [-h] [--ros-args ...]", description=_HELP,
-        epilog=f"parameters (-p NAME:=VALUE):\n{parameters}\n\nexit status: 0 after SIGINT or SIGTERM; {CANNOT_START} "
-        "where ROS does not start, or autostart is true and the node cannot be configured",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"parameters (-p NAME:=VALUE):\n{parameters}\n\nexit status: 0 after SIGINT or SIGTERM, 130 after "
+        f"SIGINT while the program is still imported; {CANNOT_START} where ROS does not start, or autostart is true "
+        "and the node cannot be configured",
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
     words = without_ros_arguments(argv[1:])
     if any(":=" in word for word in words):  # rcl takes it for a remapping, says so in passing, and starts the default

@@ -101,6 +101,8 @@ WRONG = [
     (["evaluate", "sim_room", "x", "--split", "most"], "evaluate"),
     (["import-point-mae"], "import-point-mae"),
     (["info", "--loud"], "info"),
+    (["evaluate", "sim_room", "x", "--thread", "2"], "evaluate"),  # no abbreviations
+    (["adapt", "--model.settings.nam=x"], "adapt"),
 ]
 
 

@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="demo",
         description="Replay simulated scenes to the running node and write a page about its answers.",
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--out", type=Path, default=Path("build/demo"), help="folder of page, summary and logs (default build/demo)")

@@ -6,15 +6,19 @@ from typing import Any, NoReturn
 from pointata.errors import UsageError
 
 
-class OneSentence:
-    """For a parser: arguments that it does not take are an error of one sentence, without the usage."""
+class OneSentence(argparse.ArgumentParser):
+    """For a parser: options by full names; what it does not take is an error of one sentence, without usage."""
+
+    def __init__(self, **options: Any) -> None:
+        """Options as argparse's."""
+        super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Called by argparse and jsonargparse; arguments as theirs."""
         raise UsageError(" ".join(message.split()).rstrip(".")) from ex
 
 
-class Parser(OneSentence, argparse.ArgumentParser):
+class Parser(OneSentence):
     """argparse's, for one of this package's commands."""
 
     def __init__(self, command: str, description: str, example: str, **options: Any) -> None:
