@@ -60,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Play a recording or the simulator as sensor_msgs/PointCloud2.",
         epilog=f"SOURCE is one of:\n  {LAYOUTS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("source", metavar="SOURCE", help="what to play, see below")
@@ -125,6 +126,9 @@ def _play(recording: Recording, options: argparse.Namespace) -> int:
     player = Player(publishers, pace, uses_recorded_stamps(options))
     selection = Selection(options.start, options.frames, options.loop, options.frame_id, options.merge)
     print(f"replay: {recording.name}, {len(recording)} frames, {recording.rate_hz:.3g} Hz, {topics.cloud}", flush=True)
+    if options.wait_subscribers:
+        wanted, patience = options.wait_subscribers, options.wait_timeout
+        print(f"replay: waits for {wanted} subscriber(s) on {topics.cloud}, at most {patience:g} s", flush=True)
     frames = Prefetched(outgoing_frames(recording, selection), options.prefetch)
     try:
         if not publishers.wait_for_subscribers(options.wait_subscribers, options.wait_timeout):

@@ -30,6 +30,7 @@ from std_msgs.msg import Header  # noqa: E402
 
 from pointata.data.open import open_recording  # noqa: E402
 from ros_pointata.io.cloud import decode, decode_field, ns_to_stamp, stamp_to_ns  # noqa: E402
+from ros_pointata.replay.cli import build_parser  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 START_NS = 1_700_000_000_000_000_000
@@ -350,6 +351,21 @@ def test_failures_are_one_sentence(listener: Listener, tmp_path: Path, arguments
     assert result.returncode == 1
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_replay_says_for_whom_it_waits(tmp_path: Path) -> None:
+    write_drive(tmp_path / "drive", 2)
+    words = [sys.executable, "-m", "ros_pointata.replay", str(tmp_path / "drive"), "--topic", "/unheard"]
+    patience = ["--wait-subscribers", "3", "--wait-timeout", "0.3"]
+    result = subprocess.run([*words, *patience], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "replay: waits for 3 subscriber(s) on /unheard, at most 0.3 s\n" in result.stdout
+
+
+def test_options_of_the_replay_have_one_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        build_parser().parse_args(["drive", "--wait-sub", "0"])
+    assert "--wait-sub" in capsys.readouterr().err
 
 
 def test_a_topic_that_cannot_be_one_is_a_sentence(tmp_path: Path) -> None:
