@@ -52,7 +52,7 @@ def main() -> None:
     figures = json.loads(report.read_text())
     supports = figures["supports"]["semantic"]
     classes = {name: [count, figures["per_class_iou"][name]] for name, count in supports.items() if count}
-    record({"miou": figures["segmentation_miou"], "points_and_iou": classes, "sweeps": figures["frames"],
+    record({"miou": figures["segmentation_miou_present"], "points_and_iou": classes, "sweeps": figures["frames"],
             "training_sweeps": len(sweeps) - given.last, "epochs": given.epochs,
             "trained_parameters": ledger["trained_parameters"]}, "semantic_kitti_check")  # fmt: skip
     sys.stdout.write((runs / "evaluate.txt").read_text())

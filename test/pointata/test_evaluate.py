@@ -129,7 +129,7 @@ def test_counts_are_those_made_by_hand() -> None:
     assert score.confusions["action"].counts.tolist() == [[1, 0, 0], [0, 1, 1]]
     assert score.confusions["segments"].counts.tolist() == [[0, 1, 0], [0, 2, 0]]
     miou = (2 / 4 + 4 / 7 + 3 / 5) / 3
-    expected = {"action_accuracy": 2 / 3, "segments_accuracy": 2 / 3, "segmentation_miou": miou}
+    expected = {"action_accuracy": 2 / 3, "segments_accuracy": 2 / 3, "segmentation_miou_present": miou}
     assert score.figures() == pytest.approx(expected, abs=5e-5)
     assert score.action_figures()["action_unknown"] == pytest.approx(1 / 3, abs=5e-5)
     assert (score.frames, len(score.step_ms), score.rejected) == (5, 5, ["frame 2 is bad"])
@@ -214,7 +214,7 @@ def test_segments_are_scored_exactly_and_as_published() -> None:
 def test_absent_classes_are_left_out_or_count_as_zero() -> None:
     scripted = ScriptedPredictor([answer(1, [0, 1, 1, 2], action=0, segment=0)])
     report = evaluate(as_predictor(scripted), [Script([truth(0, [0, 0, 1, 1], None)])]).report()
-    assert report["segmentation_miou"] == pytest.approx((1 / 2 + 1 / 3) / 2, abs=5e-5)
+    assert report["segmentation_miou_present"] == pytest.approx((1 / 2 + 1 / 3) / 2, abs=5e-5)
     assert report["segmentation_miou_absent_as_zero"] == pytest.approx((1 / 2 + 1 / 3) / 3, abs=5e-5)
 
 
@@ -251,7 +251,7 @@ def test_the_command_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["evaluate", str(bundle), source, "--device", "cpu", "--threads", "1", "--json", str(figures)]) == 0
     report = json.loads(figures.read_text())
     assert {"frames", "rejected", "per_class_iou", "supports", "confusion", "step_ms"} <= set(report)
-    assert {"action_accuracy", "segments_accuracy", "segmentation_miou"} <= set(report)
+    assert {"action_accuracy", "segments_accuracy", "segmentation_miou_present"} <= set(report)
     assert (report["frames"], report["rejected"]) == (6, [])
     assert sum(report["supports"]["action"].values()) == 6 - PredictorOptions().min_frames + 1
     assert "6 frames, 0 rejected" in capsys.readouterr().out
@@ -319,7 +319,7 @@ def test_a_data_set_is_measured_by_split_or_by_subjects(
     assert compat in shown.split("as HOI4D's script counts")[1].split("as published tables")[0]
     stored = load_bundle(str(bundle))[1]
     assert stored.scored_on == (f"{source} ({stated})",)
-    assert set(stored.score) == {"action_accuracy", "segments_accuracy", "segmentation_miou"}
+    assert set(stored.score) == {"action_accuracy", "segments_accuracy", "segmentation_miou_present"}
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError
-from pointata.evaluation.metrics.confusion import ConfusionMatrix
-from pointata.evaluation.metrics.summary import (
+from pointata.metrics.confusion import ConfusionMatrix
+from pointata.metrics.summary import (
     accuracy,
     iou_per_class,
     majority,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pointata.classes import UNLABELLED, class_list
-from pointata.evaluation.metrics.confusion import ConfusionMatrix
+from pointata.metrics.confusion import ConfusionMatrix
 from pointata.report.charts import Band, bands_of, latency_chart, timeline
 from pointata.report.page import Page
 from pointata.report.pictures import birds_eye_pair, camera_pair, forward_axes, lifted, palette

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError
-from pointata.evaluation.metrics.segments import (
+from pointata.metrics.segments import (
     OVERLAPS,
     Segment,
     SegmentScore,

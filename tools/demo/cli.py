@@ -113,7 +113,7 @@ def _report(summary: dict[str, Any], out: Path, seconds: float) -> None:
         f"{summary['frames_inferred']} inferred, {summary['frames_dropped']} dropped\n"
         f"action     accuracy {shown(summary['action_accuracy'])} (newest frame), "
         f"{shown(summary['action_accuracy_window'])} (majority of the window)\n"
-        f"points     mIoU {shown(summary['segmentation_miou'])}\n"
+        f"points     mIoU {shown(summary['segmentation_miou_present'])}\n"
         f"latency    p50 {shown(latency['p50'], '.0f')} ms, p99 {shown(latency['p99'], '.0f')} ms, publish to label\n"
         f"page       {(out / 'index.html').resolve()}  (after {seconds:.0f} s)"
     )

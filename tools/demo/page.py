@@ -48,7 +48,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
 
     return [
         (share("action_accuracy"), "action accuracy", "frames, against the truth of the newest one"),
-        (share("segmentation_miou"), "segmentation mIoU", "all classes of room and street"),
+        (share("segmentation_miou_present"), "segmentation mIoU", "all classes of room and street"),
         (milliseconds(latency["p50"]), "latency, median", f"publish to label; p99 {milliseconds(latency['p99'])}"),
         (f"{summary['frames_inferred']:,}", "frames answered", f"of {summary['frames_sent']:,} sent"),
         (f"{summary['frames_dropped']:,}", "frames dropped", "sent and not answered"),

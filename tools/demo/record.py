@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata import ClassInfo, DataError
-from pointata.evaluation.metrics.confusion import ConfusionMatrix
+from pointata.metrics.confusion import ConfusionMatrix
 
 
 @dataclass(frozen=True)

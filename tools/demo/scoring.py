@@ -9,8 +9,8 @@ import numpy as np
 
 from demo.record import FrameRecord, ScenarioRecord
 from pointata import UNLABELLED
-from pointata.evaluation.metrics.confusion import ConfusionMatrix
-from pointata.evaluation.metrics.summary import accuracy, iou_per_class, majority, mean_iou, percentiles
+from pointata.metrics.confusion import ConfusionMatrix
+from pointata.metrics.summary import accuracy, iou_per_class, majority, mean_iou, percentiles
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ def finite(value: float) -> float | None:
 
 def _segmentation_figures(points: ConfusionMatrix | None) -> dict[str, Any]:
     if points is None:
-        return {"segmentation_miou": None, "segmentation_miou_absent_as_zero": None, "per_class_iou": {}}
+        return {"segmentation_miou_present": None, "segmentation_miou_absent_as_zero": None, "per_class_iou": {}}
     return {
-        "segmentation_miou": finite(mean_iou(points)),
+        "segmentation_miou_present": finite(mean_iou(points)),
         "segmentation_miou_absent_as_zero": finite(mean_iou(points, absent_as_zero=True)),
         "per_class_iou": {name: finite(v) for name, v in zip(points.names, iou_per_class(points), strict=True)},
         "per_class_points": {name: int(n) for name, n in zip(points.names, points.support, strict=True)},

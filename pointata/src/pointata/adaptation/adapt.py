@@ -8,14 +8,13 @@ import lightning
 import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from pointata.adaptation.losses import attention_loss, class_weights, frames_loss, points_loss
 from pointata.alignment.embedder_file import load_aligned
 from pointata.bundles.bundle import BundleMetadata, check_bundle_output, save_bundle
-from pointata.classes import UNLABELLED
 from pointata.errors import ConfigError
 from pointata.inference.decision import action_voters
+from pointata.metrics.summary import accuracy, mean_iou
 from pointata.model.config import NetworkConfig, preset
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
@@ -28,9 +27,9 @@ from pointata.model.trainable import (
     set_trainable,
 )
 from pointata.training.clips import ClipBatch
+from pointata.training.metrics import ConfusionMetric, VoteMetric
 from pointata.training.network import on_backbone
 from pointata.training.schedule import stepwise
-from pointata.training.vote import VideoVoteAccuracy
 
 
 @dataclass(frozen=True)
@@ -124,19 +123,24 @@ class Adapt(lightning.LightningModule):
             load_aligned(p.aligned, self.model)
         set_trainable(self.model, p.mode, self._trains_point_net)
         self._foreground = self._foreground_id([c.name for c in data.heads.get("semantic", ())])
-        self.accuracy = torch.nn.ModuleDict(
-            {
-                task: MulticlassAccuracy(config.heads[task], average="micro", ignore_index=-1)
-                for task in ("action", "segments")
-                if task in config.heads
-            }
-        )
-        if "action" in config.heads:
-            self.action_accuracy = MulticlassAccuracy(config.heads["action"], average="micro", ignore_index=-1)
-            self.vote_accuracy = VideoVoteAccuracy(len(data.validation_videos), config.heads["action"])
-            self.confusion = MulticlassConfusionMatrix(config.heads["action"], ignore_index=-1)
-        if "semantic" in config.heads:
-            self.miou = MulticlassJaccardIndex(config.heads["semantic"], ignore_index=UNLABELLED)
+        self.metrics = torch.nn.ModuleDict(self._validation_metrics(config, data))
+
+    @staticmethod
+    def _validation_metrics(config: NetworkConfig, data: Any) -> dict[str, Metric]:
+        """By the name of the figure; see `validation_step`."""
+        heads = config.heads
+        metrics: dict[str, Metric] = {
+            f"{task}_accuracy": ConfusionMetric(heads[task], accuracy)
+            for task in ("action", "segments")
+            if task in heads
+        }
+        if "action" in heads:
+            metrics["accuracy"] = ConfusionMetric(heads["action"], accuracy)
+            if "segments" not in data.own_heads:  # else frames have classes, not whole videos
+                metrics["video_accuracy"] = VoteMetric(len(data.validation_videos), heads["action"])
+        if "semantic" in heads:
+            metrics["segmentation_miou_present"] = ConfusionMetric(heads["semantic"], mean_iou)
+        return metrics
 
     @property
     def _trains_point_net(self) -> bool:
@@ -213,10 +217,11 @@ class Adapt(lightning.LightningModule):
         return total
 
     def validation_step(self, batch: ClipBatch, batch_idx: int) -> None:
-        """Accuracy at the newest frame of each clip, mIoU of its points.
+        """Accuracy at the newest frame of each clip, mIoU of its points over the classes that occur.
 
         "val/accuracy" is that of the action the node would report, before hysteresis: the mean of the scores of both
-        frame heads where both have the same classes.
+        frame heads where both have the same classes. "val/video_accuracy" lets the clips of a video vote, where whole
+        videos have a class.
         """
         losses, logits = self.losses(batch)
         self.log_dict(
@@ -225,28 +230,28 @@ class Adapt(lightning.LightningModule):
             sync_dist=True,
         )
         newest = batch.actions[:, -1]
-        for task, accuracy in self.accuracy.items():
-            accuracy(logits[task][:, -1], newest)
-            self.log(f"val/{task}_accuracy", cast(Metric, accuracy))
+        for task in logits.keys() & {"action", "segments"}:
+            self._count(f"{task}_accuracy", newest, logits[task][:, -1])
         if "action" in logits:
             of_action = self._of_action(logits)
-            self.action_accuracy(of_action, newest)
-            self.vote_accuracy.update(batch.videos, of_action, newest)
-            self.confusion.update(of_action, newest)
-            self.log("val/accuracy", self.action_accuracy, prog_bar=True)
+            self._count("accuracy", newest, of_action, prog_bar=True)
+            if "video_accuracy" in self.metrics:
+                self._count("video_accuracy", batch.videos, newest, of_action)
         if "semantic" in logits:
-            dense = logits["semantic"].shape[1]
-            self.miou(logits["semantic"].flatten(0, 2), batch.labels[:, -dense:].flatten())
-            self.log("val/miou", self.miou, prog_bar=True)
+            truth = batch.labels[:, -logits["semantic"].shape[1] :].flatten()
+            self._count("segmentation_miou_present", truth, logits["semantic"].flatten(0, 2), prog_bar=True)
+
+    def _count(self, name: str, *samples: Tensor, prog_bar: bool = False) -> None:
+        metric = cast(Metric, self.metrics[name])
+        metric.update(*samples)
+        self.log(f"val/{name}", metric, prog_bar=prog_bar)
 
     def on_validation_epoch_end(self) -> None:
-        """Let the clips of a video vote, where whole videos have a class."""
-        if "action" in self.model.heads:
-            if "segments" not in self.trainer.datamodule.own_heads:  # type: ignore[attr-defined]
-                self.log("val/video_accuracy", self.vote_accuracy.compute())
-            self.clip_confusion = self.confusion.compute().tolist()
-            self.vote_accuracy.reset()
-            self.confusion.reset()
+        """Keep the confusion of the clips, of all processes."""
+        if "accuracy" in self.metrics:
+            metric = cast(ConfusionMetric, self.metrics["accuracy"])
+            with metric.sync_context():
+                self.clip_confusion = metric.matrix.counts[:, :-1].tolist()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the last validation's confusion: a run resumed after its last epoch validates no more."""

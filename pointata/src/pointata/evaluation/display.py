@@ -11,11 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from pointata.data.recording import Recording
-from pointata.evaluation.metrics.summary import iou_per_class, recall_per_class
 from pointata.evaluation.offline import Part, Watch
 from pointata.evaluation.score import OfflineScore, reasons
 from pointata.evaluation.sources import VideoRecording
 from pointata.frame import LabelledFrame
+from pointata.metrics.summary import iou_per_class, recall_per_class
 
 _log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from pointata.classes import UNLABELLED, ClassInfo
 from pointata.data.recording import Recording
 from pointata.errors import DataError, InferenceError
-from pointata.evaluation.metrics.summary import window_labels
 from pointata.evaluation.score import OfflineScore
 from pointata.frame import LabelledFrame
 from pointata.inference.predictor import Predictor
+from pointata.metrics.summary import window_labels
 from pointata.prediction import Prediction
 from pointata.preprocessing.rates import gaps_s, mean_rate_hz
 
@@ -122,10 +122,8 @@ def _vote(score: OfflineScore, video: Recording, number: int, actions: _Actions)
     if score.vote is None or not actions.scores:
         score.unvoted.append(video.name)
         return
-    probabilities = np.stack(actions.scores).astype(np.float64)  # (T, C)
-    votes = len(probabilities)
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
-    score.vote.update([f"{number} ({video.name})"] * votes, np.full(votes, video.action), logits)
+    votes = len(actions.scores)
+    score.vote.update(np.full(votes, number), np.full(votes, video.action), np.stack(actions.scores))
 
 
 def evaluate(
@@ -144,7 +142,7 @@ def evaluate(
     """
     heads: Mapping[str, tuple[ClassInfo, ...]] = predictor.metadata.heads
     scored = [_tasks(heads, recording) for recording in recordings]
-    score = OfflineScore.of(heads, predictor.metadata.window_frames)
+    score = OfflineScore.of(heads, predictor.metadata.window_frames, len(recordings))
     for number, (recording, tasks) in enumerate(zip(recordings, scored, strict=True)):
         predictor.reset()
         actions = _Actions()

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pointata.classes import ClassInfo
-from pointata.evaluation.metrics.confusion import ConfusionMatrix
-from pointata.evaluation.metrics.segments import SegmentScore
-from pointata.evaluation.metrics.summary import accuracy, iou_per_class, mean_iou, percentiles
-from pointata.evaluation.metrics.vote import VideoVote
+from pointata.metrics.confusion import ConfusionMatrix
+from pointata.metrics.segments import SegmentScore
+from pointata.metrics.summary import accuracy, iou_per_class, mean_iou, percentiles
+from pointata.metrics.vote import VideoVote
 
 
 @dataclass
@@ -21,7 +21,7 @@ class OfflineScore:
 
     `segments` scores the newest frame's action segment, frame by frame, as a sequence, and `segments_compat` does so as
     HOI4D's script does; None without that task. `vote` scores videos of one action, `windows` runs of `window_frames`
-    frames (see `pointata.evaluation.metrics.summary.window_labels`); None without the task "action".
+    frames (see `pointata.metrics.summary.window_labels`); None without the task "action".
     """
 
     confusions: dict[str, ConfusionMatrix]
@@ -46,15 +46,15 @@ class OfflineScore:
     """What whoever reads the figures must know."""
 
     @classmethod
-    def of(cls, heads: Mapping[str, tuple[ClassInfo, ...]], window_frames: int) -> "OfflineScore":
-        """Nothing counted yet, for a bundle's heads and window."""
+    def of(cls, heads: Mapping[str, tuple[ClassInfo, ...]], window_frames: int, videos: int) -> "OfflineScore":
+        """Nothing counted yet, for a bundle's heads and window, and a number of recordings."""
         names = {task: [c.name for c in classes] for task, classes in heads.items()}
         score = cls({task: ConfusionMatrix(of_task) for task, of_task in names.items()}, window_frames)
         if "segments" in names:
             score.segments = SegmentScore(names["segments"])
             score.segments_compat = SegmentScore(names["segments"], compat=True)
         if "action" in names:
-            score.vote = VideoVote(names["action"])
+            score.vote = VideoVote(names["action"], videos)
             score.windows = ConfusionMatrix(names["action"])
         return score
 
@@ -66,7 +66,7 @@ class OfflineScore:
         if "segments" in self.confusions and self.confusions["segments"].total:
             result["segments_accuracy"] = accuracy(self.confusions["segments"])
         if "semantic" in self.confusions and self.confusions["semantic"].total:
-            result["segmentation_miou"] = mean_iou(self.confusions["semantic"])
+            result["segmentation_miou_present"] = mean_iou(self.confusions["semantic"])
         return {name: round(value, 4) for name, value in result.items()}
 
     def action_figures(self) -> dict[str, float]:

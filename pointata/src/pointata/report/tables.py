@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import ClassInfo
-from pointata.evaluation.metrics.confusion import ConfusionMatrix
-from pointata.evaluation.metrics.summary import iou_per_class, recall_per_class
+from pointata.metrics.confusion import ConfusionMatrix
+from pointata.metrics.summary import iou_per_class, recall_per_class
 
 
 def css_color(color: tuple[int, int, int]) -> str:

@@ -13,7 +13,7 @@ import torch
 _log = logging.getLogger(__name__)
 
 #: Shares that are better the larger they are, the first one present names the best epoch.
-_SCORES = ("val/accuracy", "val/segments_accuracy", "val/miou")
+_SCORES = ("val/accuracy", "val/segments_accuracy", "val/segmentation_miou_present")
 
 
 class Ledger(lightning.Callback):

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.errors import DataError
-from pointata.evaluation.metrics.confusion import ConfusionMatrix
-from pointata.evaluation.metrics.summary import accuracy
+from pointata.metrics.confusion import ConfusionMatrix
+from pointata.metrics.summary import accuracy
 
 #: Least intersection over union of a found segment, in percent.
 OVERLAPS = (10, 25, 50)

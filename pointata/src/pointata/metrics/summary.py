@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
-from pointata.evaluation.metrics.confusion import ConfusionMatrix
+from pointata.metrics.confusion import ConfusionMatrix
 
 
 def accuracy(matrix: ConfusionMatrix) -> float:
