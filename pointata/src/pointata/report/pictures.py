@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.classes import ClassInfo
+from pointata.geometry.axes import forward_from_optical
 from pointata.report.tables import relative_luminance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Rotates a camera's optical axes (x right, y down, z forward) into x forward, y left, z up (REP-103).
-FORWARD_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 #: Relative luminance below which a colour is hard to see on the ground of the pictures.
 _DARKEST = 0.17
 _GROUND, _TEXT, _FAINT = "#12161c", "#c9d1db", "#3a4350"
@@ -33,7 +32,7 @@ def forward_axes(points: NDArray[np.floating], frame_id: str) -> NDArray[np.floa
         frame_id: name of the sensor frame.
     """
     optical = frame_id.endswith(("_optical_frame", "_optical"))
-    return np.asarray(points @ FORWARD_FROM_OPTICAL.T if optical else points, np.float64)
+    return np.asarray(forward_from_optical(points) if optical else points, np.float64)
 
 
 def palette(classes: Sequence[ClassInfo]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from pointata.data.palette import coloured
 from pointata.data.set_files import data_folder
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
+from pointata.geometry.axes import forward_from_optical
 from pointata.system.optional import import_optional
 
 #: The h5 files number the actions without naming them, and no list that ties numbers to names is known to us.
@@ -54,9 +55,8 @@ def hoi4d_frames(file: Path, index: int) -> Iterable[LabelledFrame]:
     except Exception as error:  # damaged bytes lead the HDF5 reader to errors of any kind
         raise DataError(f"{file}: sequence {index} cannot be read ({error}); copy the file again") from error
     for number, (cloud, label) in enumerate(zip(clouds, labels, strict=True)):
-        x, y, z = cloud.T
         stamp_ns = round(number * 1e9 / RATE_HZ)
-        frame = Frame.from_points(np.stack((z, -x, -y), axis=1), stamp_ns=stamp_ns, frame_id="camera")
+        frame = Frame.from_points(forward_from_optical(cloud), stamp_ns=stamp_ns, frame_id="camera")
         yield LabelledFrame(frame, action=int(label))
 
 

@@ -13,6 +13,7 @@ from pointata.data.palette import coloured
 from pointata.data.set_files import data_folder, named_files
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
+from pointata.geometry.axes import forward_from_optical
 
 #: In the order of the file numbers 1 to 20.
 ACTIONS = coloured(
@@ -70,15 +71,14 @@ def msr_depth_frames(file: Path, action: int) -> Iterable[LabelledFrame]:
     """Frames of a raw depth video; pixels without depth (the background) are left out."""
     count, width, height = _read_header(file)
     u, v = np.meshgrid(np.arange(width), np.arange(height))
-    right = (u.ravel() - width / 2) / _FOCAL_PIXELS
-    down = (v.ravel() - height / 2) / _FOCAL_PIXELS
+    right, down = (u.ravel() - width / 2) / _FOCAL_PIXELS, (v.ravel() - height / 2) / _FOCAL_PIXELS
     for index in range(count):
         depth = np.fromfile(file, "<u4", width * height, offset=_HEADER_BYTES + 4 * index * width * height)
         valid = np.flatnonzero(depth)
         z = depth[valid] * _METRES
         frame = Frame(
             stamp_ns=_stamp_ns(index),
-            points=np.stack((z, -right[valid] * z, -down[valid] * z), axis=1).astype(np.float32),
+            points=forward_from_optical(np.stack((right[valid] * z, down[valid] * z, z), axis=1)).astype(np.float32),
             source_index=valid,
             source_count=len(depth),
             frame_id="camera",
@@ -93,8 +93,7 @@ def msr_archive_frames(file: Path, action: int) -> Iterable[LabelledFrame]:
 
 def _from_points(clouds: list[NDArray[np.floating]], action: int) -> Iterator[LabelledFrame]:
     for index, cloud in enumerate(clouds):
-        x, y, z = cloud.astype(np.float64).T * _METRES
-        points = np.stack((z, -x, -y), axis=1)
+        points = forward_from_optical(cloud.astype(np.float64) * _METRES)
         yield LabelledFrame(Frame.from_points(points, stamp_ns=_stamp_ns(index), frame_id="camera"), action=action)
 
 

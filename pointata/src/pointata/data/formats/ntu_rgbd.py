@@ -12,6 +12,7 @@ from pointata.data.palette import coloured
 from pointata.data.set_files import data_folder, named_files
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
+from pointata.geometry.axes import forward_from_optical
 
 #: In the order of the file numbers A001 to A060.
 ACTIONS = coloured(
@@ -75,7 +76,7 @@ def ntu_frames(file: Path, action: int, stride: int) -> Iterable[LabelledFrame]:
             "as in the published point videos; convert it to that unit"
         )
     for index in range(0, len(clouds), stride):
-        x, y, z = clouds[index].astype(np.float64).T * _METRES
+        points = forward_from_optical(clouds[index].astype(np.float64) * _METRES)
         stamp_ns = round(index * 1e9 / RATE_HZ)
-        frame = Frame.from_points(np.stack((z, -x, -y), axis=1), stamp_ns=stamp_ns, frame_id="camera")
+        frame = Frame.from_points(points, stamp_ns=stamp_ns, frame_id="camera")
         yield LabelledFrame(frame, action=action)

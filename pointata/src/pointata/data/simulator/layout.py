@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pointata.classes import class_list
 from pointata.data.simulator.furniture import Piece, cabinet, chair, sofa, table
 from pointata.data.simulator.performance import Stage
-from pointata.data.simulator.sensors import FORWARD_FROM_OPTICAL
 from pointata.data.simulator.shapes import Solid, box, rotation_x, rotation_y, rotation_z
 from pointata.data.simulator.splits import Ranges, uniform
+from pointata.geometry.axes import FORWARD_FROM_OPTICAL
 
 Array = NDArray[np.float64]
 

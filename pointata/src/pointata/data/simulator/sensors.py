@@ -7,9 +7,6 @@ from numpy.typing import NDArray
 
 from pointata.data.simulator.raycast import Hits
 
-#: Rotation from the camera's optical axes (x right, y down, z forward) to x forward, y left, z up (REP-103).
-FORWARD_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-
 
 @dataclass(frozen=True)
 class DepthCamera:
