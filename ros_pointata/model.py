@@ -107,7 +107,7 @@ def load_predictor(parameters: Parameters) -> Model:
         backbone=parameters.backbone or None,
         device=parameters.device,
         threads=thread_count(parameters.torch_threads),
-        precision=parameters.precision,  # type: ignore[arg-type]  # its choices are those of the engine
+        precision=parameters.precision,
         options=options_of(parameters),
     )
 

@@ -9,9 +9,9 @@ import torch
 
 from pointata.inference.cuda_graph import GraphedStep
 from pointata.inference.engine import Engine, Scores
-from pointata.inference.label_upsampling import upsample_labels
 from pointata.inference.precision import Precision
 from pointata.model.state import Clip
+from pointata.preprocessing.label_upsampling import upsample_labels
 from pointata.preprocessing.sampling import sample_frame, to_clip
 from realtime.machine import processor
 from realtime.measure import latency, milliseconds, times

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from pointata.bundles.bundle import BundleMetadata, save_bundle
+from pointata.bundles.adapter import save_bundle
+from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import ClassInfo
 from pointata.inference.predictor import Predictor
 from pointata.model.config import NetworkConfig, preset

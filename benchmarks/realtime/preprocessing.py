@@ -13,22 +13,22 @@ from pointata.frame import Frame
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.inference.predictor import Predictor
 from pointata.preprocessing.point_ops.cpu import exact_farthest_points, pick_indices, voxel_downsample
-from pointata.preprocessing.sampling import in_range, sample_frame
+from pointata.preprocessing.sampling import SamplingConfig, in_range, sample_frame
 from realtime.measure import medians, timed, times
-from realtime.networks import config, ready_predictor
+from realtime.networks import config, metadata, ready_predictor
 from realtime.scan import cloud_message, lidar_scan
 
 
 def measure_preprocessing(counts: Sequence[int], repeats: int) -> dict[str, Any]:
     """Results by key: preprocess_restore_ms, preprocess_stages_ms and coverage, each by number of points."""
-    predictor = ready_predictor(config("tiny"))
+    predictor, sampling = ready_predictor(config("tiny")), metadata(config("tiny")).sampling
     result: dict[str, Any] = {"preprocess_restore_ms": {}, "preprocess_stages_ms": {}, "coverage": {}}
     for count in counts:
         runs = [_run(predictor, count, seed) for seed in range(repeats + 1)][1:]
         result["preprocess_restore_ms"][str(count)] = float(np.median([sum(run.values()) for run in runs]))
         frame = Frame.from_points(lidar_scan(count))
-        result["preprocess_stages_ms"][str(count)] = medians(runs) | _inside_sampling(predictor, frame, repeats)
-        result["coverage"][str(count)] = compare_coverage(frame, predictor)
+        result["preprocess_stages_ms"][str(count)] = medians(runs) | _inside_sampling(sampling, frame, repeats)
+        result["coverage"][str(count)] = compare_coverage(frame, sampling)
     return result
 
 
@@ -40,9 +40,8 @@ def _run(predictor: Predictor, count: int, seed: int) -> dict[str, float]:
     return {"decode": decode, **{name: value for name, value in stages.items() if name != "model"}}
 
 
-def _inside_sampling(predictor: Predictor, frame: Frame, repeats: int) -> dict[str, float]:
+def _inside_sampling(sampling: SamplingConfig, frame: Frame, repeats: int) -> dict[str, float]:
     """What sampling consists of, ms."""
-    sampling = predictor.metadata.sampling
     sampled = sample_frame(frame, sampling)
     first, _ = voxel_downsample(frame.points, sampling.points, sampling.voxel_m)
     parts = {
@@ -94,9 +93,8 @@ def _answer(predictor: Predictor, points: NDArray[np.float32], repeats: int) -> 
     return {"ms": float(np.median([ms for _, ms in runs])), "answered": runs[0][0]}
 
 
-def compare_coverage(frame: Frame, predictor: Predictor) -> dict[str, dict[str, float]]:
+def compare_coverage(frame: Frame, sampling: SamplingConfig) -> dict[str, dict[str, float]]:
     """Coverage of a scan by as many points picked in three ways."""
-    sampling = predictor.metadata.sampling
     picks = {
         "exact": exact_farthest_points(frame.points, sampling.points),
         "product": sample_frame(frame, sampling).index,

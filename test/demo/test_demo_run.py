@@ -11,7 +11,7 @@ import pytest
 
 import demo
 from demo.cli import build_parser
-from pointata.bundles.bundle import shipped_bundles
+from pointata.bundles.catalogue import shipped_bundles
 
 pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 pytest.importorskip("open3d", reason="needs open3d, for the simulator")
@@ -31,7 +31,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options that name the bundles: the shipped ones, or untrained ones where none are shipped."""
     if {"sim_room", "sim_street"} <= set(shipped_bundles()):
         return []
-    from pointata.bundles.bundle import BundleMetadata, save_bundle
+    from pointata.bundles.adapter import save_bundle
+    from pointata.bundles.metadata import BundleMetadata
     from pointata.data.simulator import ACTIONS, ROOM_CLASSES, STREET_CLASSES
     from pointata.model.config import preset
     from pointata.model.pointata import PointATA
@@ -45,7 +46,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     ):
         network = preset("tiny", heads={task: len(classes) for task, classes in heads.items()})
         metadata = BundleMetadata(
-            f"untrained_{kind}", network, SamplingConfig(), heads, 0.1, f"untrained_{kind}_backbone"
+            name=f"untrained_{kind}",
+            network=network,
+            sampling=SamplingConfig(),
+            heads=heads,
+            frame_period_s=0.1,
+            backbone=f"untrained_{kind}_backbone",
         )
         options += ["--model", f"{kind}={save_bundle(folder, PointATA(network), metadata)}"]
     return options

@@ -17,7 +17,7 @@ from pointata.alignment.command import align
 from pointata.alignment.embedder_file import load_aligned, save_aligned
 from pointata.alignment.transport.mmd import mmd
 from pointata.alignment.transport.otdd import otdd
-from pointata.bundles.bundle import save_backbone
+from pointata.bundles.backbone import save_backbone
 from pointata.errors import BundleError, ConfigError, DataError
 from pointata.model.config import BACKBONES, preset
 from pointata.model.pointata import PointATA

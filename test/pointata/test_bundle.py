@@ -12,16 +12,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pointata import BundleError
-from pointata.bundles.bundle import (
-    BundleMetadata,
-    load_bundle,
-    read_metadata,
-    rewrite_adapter,
-    save_backbone,
-    save_bundle,
-    shipped_bundles,
-    state_score,
-)
+from pointata.bundles.adapter import load_adapter, read_adapter_metadata, rewrite_adapter, save_bundle, state_score
+from pointata.bundles.backbone import save_backbone
+from pointata.bundles.bundle import load_bundle, read_metadata
+from pointata.bundles.catalogue import shipped_bundles
+from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import class_list
 from pointata.cli import main
 from pointata.errors import ConfigError
@@ -104,7 +99,7 @@ def test_two_adapters_share_a_backbone(tmp_path: Path) -> None:
 def test_a_backbone_may_be_replaced_on_request(tmp_path: Path) -> None:
     path, _ = bundle(tmp_path, seed=0)
     _, model = bundle(tmp_path / "other", seed=1)
-    save_bundle(tmp_path, model, replace(read_metadata(str(path)), name="new"), replace_backbone=True)
+    save_bundle(tmp_path, model, replace(read_adapter_metadata(path), name="new"), replace_backbone=True)
     load_bundle(str(tmp_path / "new.safetensors"))
     with pytest.raises(BundleError, match="was trained on backbone"):
         load_bundle(str(path))
@@ -113,10 +108,10 @@ def test_a_backbone_may_be_replaced_on_request(tmp_path: Path) -> None:
 def test_weights_are_rewritten_only_for_the_same_backbone(tmp_path: Path) -> None:
     path, model = bundle(tmp_path, seed=0)
     state_score(path, {"segmentation_miou": 0.25}, ["somewhere"])
-    loaded, _ = load_bundle(str(path))
+    loaded, _ = load_adapter(path)
     torch.nn.init.ones_(loaded.context.up.weight)
     rewrite_adapter(path, loaded)
-    again, metadata = load_bundle(str(path))
+    again, metadata = load_adapter(path)
     assert again.context.up.weight.eq(1).all()
     assert metadata.score == {}  # it was another network's
     torch.nn.init.ones_(model.backbone.norm.weight)

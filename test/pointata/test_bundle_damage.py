@@ -13,7 +13,9 @@ from safetensors.torch import load_file
 
 from pointata import BundleError
 from pointata.alignment.embedder_file import load_aligned, save_aligned
-from pointata.bundles.bundle import load_bundle, read_backbone, shipped_bundles
+from pointata.bundles.backbone import read_backbone
+from pointata.bundles.bundle import load_bundle
+from pointata.bundles.catalogue import shipped_bundles
 from pointata.bundles.format import write
 from pointata.inference.predictor import Predictor
 from pointata.model.config import preset

@@ -12,8 +12,9 @@ import pytest
 from bundle_surgery import change_header, copied, parts, put, write_parts
 
 from pointata import BundleError
-from pointata.bundles.bundle import describe, load_bundle, read_backbone, read_metadata
-from pointata.bundles.format import resolve
+from pointata.bundles.backbone import read_backbone
+from pointata.bundles.bundle import describe, load_bundle, read_metadata
+from pointata.bundles.catalogue import resolve
 
 NAN, INFINITY, HUGE = float("nan"), float("inf"), 2**63
 WRONG: dict[str, list[Any]] = {

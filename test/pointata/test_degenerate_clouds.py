@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pointata import UNLABELLED, DataError, Frame
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.geometry.places import distinct, first_of_same
-from pointata.inference.label_upsampling import upsample_labels
+from pointata.preprocessing.label_upsampling import upsample_labels
 from pointata.preprocessing.point_ops.cpu import farthest_points, first_in_voxel, sample_indices
 from pointata.preprocessing.point_ops.cuda import sample_indices_on_device
 from pointata.preprocessing.sampling import SamplingConfig, sample_frame

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pointata import Frame
-from pointata.bundles.bundle import BundleMetadata
+from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import class_list
 from pointata.errors import ConfigError
 from pointata.inference.cuda_graph import GraphedStep
@@ -51,7 +51,9 @@ def sampled(seed: int, count: int) -> list[Clip]:
 
 
 def predictor(streams: int) -> Predictor:
-    metadata = BundleMetadata("test", NETWORK, SAMPLING, HEADS, 0.1, "none")
+    metadata = BundleMetadata(
+        name="test", network=NETWORK, sampling=SAMPLING, heads=HEADS, frame_period_s=0.1, backbone="none"
+    )
     return Predictor(network(), metadata, streams=streams)
 
 

@@ -15,7 +15,9 @@ import torch
 from own_folder import edit, frames_of, write_clip, write_folder, write_set
 
 from pointata import UNLABELLED, DataError, Frame, LabelledFrame
-from pointata.bundles.bundle import BundleMetadata, load_bundle, save_bundle
+from pointata.bundles.adapter import save_bundle
+from pointata.bundles.bundle import load_bundle
+from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import ClassInfo, class_list
 from pointata.cli import main
 from pointata.data.dataset import Dataset, Video
@@ -221,7 +223,14 @@ def test_absent_classes_are_left_out_or_count_as_zero() -> None:
 def metadata(heads: dict[str, tuple[ClassInfo, ...]], features: tuple[str, ...] = ()) -> BundleMetadata:
     sizes = {task: len(classes) for task, classes in heads.items()}
     network = preset("tiny", groups=16, group_size=8, window=5, heads=sizes, features=features)
-    return BundleMetadata("small", network, SamplingConfig(points=128, scale_m=2.0), heads, 0.1, "small_backbone")
+    return BundleMetadata(
+        name="small",
+        network=network,
+        sampling=SamplingConfig(points=128, scale_m=2.0),
+        heads=heads,
+        frame_period_s=0.1,
+        backbone="small_backbone",
+    )
 
 
 def small_bundle(folder: Path, heads: dict[str, tuple[ClassInfo, ...]], features: tuple[str, ...] = ()) -> Path:

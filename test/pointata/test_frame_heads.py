@@ -23,7 +23,9 @@ from pointata.adaptation.frame_heads import (
     frame_losses,
     train_frame_heads,
 )
-from pointata.bundles.bundle import BundleMetadata, read_metadata, save_bundle, state_score
+from pointata.bundles.adapter import save_bundle, state_score
+from pointata.bundles.bundle import read_metadata
+from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import ClassInfo, class_list
 from pointata.cli import main
 from pointata.errors import ConfigError
@@ -297,7 +299,14 @@ def test_the_command_on_recordings_of_different_lengths_without_mirror_images(tm
     edit(root, ("recordings:\n", "recordings:\n  - {path: d, action: wave, subject: ann, split: train}\n"))
     known = VideoClips(f"recordings:{root}", augmentation=Augmentation(mirror=False), tasks=["action", "segments"])
     network = preset("tiny", groups=4, group_size=3, context_neighbours=2, window=4, heads={"action": 2, "segments": 2})
-    metadata = BundleMetadata("own", network, SamplingConfig(points=6), known.heads, 0.1, "spine")
+    metadata = BundleMetadata(
+        name="own",
+        network=network,
+        sampling=SamplingConfig(points=6),
+        heads=known.heads,
+        frame_period_s=0.1,
+        backbone="spine",
+    )
     path = save_bundle(tmp_path, PointATA(network), metadata)
     arguments = {
         "heads.bundle": path,

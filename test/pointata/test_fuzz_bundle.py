@@ -10,8 +10,9 @@ from fuzzing import Watch, changed, damaged, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointata.bundles.bundle import describe, load_backbone, load_bundle
-from pointata.bundles.metadata import BundleMetadata
+from pointata.bundles.backbone import load_backbone
+from pointata.bundles.bundle import describe, load_bundle
+from pointata.bundles.metadata import BundleMetadata, NetworkMetadata
 
 BUNDLES = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 PARTS = {name: parts(SHIPPED / f"{name}.safetensors") for name in BUNDLES}
@@ -43,7 +44,8 @@ def bundle_files(draw: st.DrawFn, path: Path) -> Path:
     return path
 
 
-def check_metadata(said: BundleMetadata) -> None:
+def check_metadata(said: NetworkMetadata) -> None:
+    assert isinstance(said, BundleMetadata)
     json.dumps(said.to_dict(), allow_nan=False)
     assert 0 < said.frame_period_s < math.inf
     for task, classes in said.heads.items():

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pointata.bundles.bundle import read_metadata, shipped_bundles
+from pointata.bundles.bundle import read_metadata
+from pointata.bundles.catalogue import shipped_bundles
 from pointata.bundles.metadata import BundleMetadata
 from pointata.data.pointcloud2 import DATATYPES, DecodedCloud, decode_cloud, decode_field, layout_key
 from pointata.preprocessing.sampling import SampledFrame, sample_frame

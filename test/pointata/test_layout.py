@@ -36,4 +36,4 @@ def test_few_modules_stand_at_the_top() -> None:
 def test_the_graph_sees_the_imports() -> None:
     """The checks above would pass if nothing were found."""
     seen = GRAPH.imports("inference.predictor")
-    assert {"frame", "inference.stream", "preprocessing.sampling", "bundles.bundle"} <= seen
+    assert {"frame", "inference.stream", "model.streaming", "bundles.bundle"} <= seen

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pointata import BundleError
-from pointata.bundles.bundle import load_backbone
+from pointata.bundles.backbone import load_backbone
 from pointata.model.config import BACKBONES
 from pointata.model.point_mae import import_checkpoint
 from pointata.pretraining.import_command import import_point_mae

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pointata import UNLABELLED, DataError, Frame
-from pointata.bundles.bundle import BundleMetadata
+from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import class_list
 from pointata.errors import ConfigError
 from pointata.geometry.rigid import yaw
@@ -22,6 +22,8 @@ from pointata.preprocessing.sampling import SamplingConfig, sample_frame, to_cli
 
 ACTIONS = class_list(("a", (1, 0, 0)), ("b", (0, 1, 0)), ("c", (0, 0, 1)))
 THINGS = class_list(("p", (9, 0, 0)), ("q", (0, 9, 0)), ("r", (0, 0, 9)), ("s", (9, 9, 9)))
+
+SAMPLING = SamplingConfig(points=128, scale_m=3.0, voxel_m=0.05)
 
 
 def predictor(options: PredictorOptions | None = None, features: tuple[str, ...] = (), points: int = 128) -> Predictor:
@@ -38,8 +40,14 @@ def predictor(options: PredictorOptions | None = None, features: tuple[str, ...]
     model = PointATA(network)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    sampling = SamplingConfig(points=points, scale_m=3.0, voxel_m=0.05)
-    metadata = BundleMetadata("test", network, sampling, heads, 0.1, "none")
+    metadata = BundleMetadata(
+        name="test",
+        network=network,
+        sampling=replace(SAMPLING, points=points),
+        heads=heads,
+        frame_period_s=0.1,
+        backbone="none",
+    )
     return Predictor(model, metadata, options=options)
 
 
@@ -56,7 +64,7 @@ def frames(count: int, points: int = 700, seed: int = 0, start_ns: int = 10**18)
 
 def test_frame_by_frame_equals_the_whole_clip() -> None:
     runner, video = predictor(PredictorOptions(hysteresis_frames=1)), frames(8)
-    clip = to_clip([sample_frame(frame, runner.metadata.sampling) for frame in video])
+    clip = to_clip([sample_frame(frame, SAMPLING) for frame in video])
     with torch.inference_mode():
         whole = runner.network(clip)
     for t, frame in enumerate(video):
@@ -74,7 +82,7 @@ def test_frame_by_frame_equals_the_whole_clip() -> None:
 
 def test_labels_are_the_three_nearest_samples_vote() -> None:
     runner, frame = predictor(), frames(1, points=3000)[0]
-    sampled = sample_frame(frame, runner.metadata.sampling)
+    sampled = sample_frame(frame, SAMPLING)
     with torch.inference_mode():
         scores = runner.network(to_clip([replace(sampled, stamp_s=0.0)]))["semantic"][0, 0].softmax(-1).numpy()
     semantic = runner.step(frame).semantic

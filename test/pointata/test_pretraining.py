@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.distance import cdist, pdist
 from torch import Tensor, nn
 
-from pointata.bundles.bundle import load_backbone
+from pointata.bundles.backbone import load_backbone
 from pointata.data.shapes.catalogue import MAKERS, make_shape
 from pointata.errors import ConfigError, DataError, PointataError
 from pointata.model.backbone import Backbone

@@ -11,7 +11,9 @@ import torch
 from scipy.spatial.distance import pdist
 
 from pointata.adaptation.losses import points_loss
-from pointata.bundles.bundle import load_bundle, save_backbone
+from pointata.bundles.adapter import load_adapter
+from pointata.bundles.backbone import save_backbone
+from pointata.bundles.bundle import load_bundle
 from pointata.cli import main
 from pointata.model.backbone import Backbone
 from pointata.model.config import BACKBONES
@@ -235,7 +237,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_from_scratch_writes_a_bundle_that_loads(trained: Path) -> None:
-    model, metadata = load_bundle(str(trained / "bundles" / "first.safetensors"))
+    model, metadata = load_adapter(trained / "bundles" / "first.safetensors")
     assert (metadata.name, metadata.backbone, metadata.window_frames) == ("first", "trunk", 4)
     assert metadata.training["steps"] == 2
     assert (metadata.simulated, metadata.data_licence) == (True, "Apache-2.0 (simulated by pointata)")

@@ -15,7 +15,8 @@ pytest.importorskip("ros_pointata.msg", reason="needs the generated messages of 
 from nav_msgs.msg import Odometry
 from node_harness import Harness, cloud
 
-from pointata.bundles.bundle import load_bundle, save_bundle
+from pointata.bundles.adapter import load_adapter, save_bundle
+from pointata.bundles.catalogue import resolve
 from pointata.data.open import open_recording
 from pointata.data.served import ServedRecording
 from pointata.evaluation.offline import evaluate
@@ -32,7 +33,7 @@ CLOUDS, POINTS = 61, 20
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
     """mars_actions, as if it had been trained on frames of three clouds."""
-    model, metadata = load_bundle("mars_actions")
+    model, metadata = load_adapter(resolve("mars_actions"))
     return str(save_bundle(tmp_path_factory.mktemp("bundle"), model, replace(metadata, name="sparse", merge=3)))
 
 

@@ -23,7 +23,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from sensor_msgs.msg import PointCloud2  # noqa: E402
 
-from pointata.bundles.bundle import resolve  # noqa: E402
+from pointata.bundles.catalogue import resolve  # noqa: E402
 from pointata.data.open import open_recording  # noqa: E402
 from pointata.errors import BundleError  # noqa: E402
 from ros_pointata.io.cloud import stamp_to_ns  # noqa: E402

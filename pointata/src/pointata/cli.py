@@ -17,7 +17,8 @@ def info(arguments: Sequence[str]) -> None:
     """Print the metadata of bundles as YAML."""
     import yaml
 
-    from pointata.bundles.bundle import describe, shipped_bundles
+    from pointata.bundles.bundle import describe
+    from pointata.bundles.catalogue import shipped_bundles
 
     parser = Parser("info", "Show what a bundle says of itself.", "pointata info sim_room")
     parser.add_argument("models", nargs="*", help="bundles: paths or shipped names; none for all shipped ones")

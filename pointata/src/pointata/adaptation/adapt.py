@@ -11,7 +11,8 @@ from torchmetrics import Metric
 
 from pointata.adaptation.losses import attention_loss, class_weights, frames_loss, points_loss
 from pointata.alignment.embedder_file import load_aligned
-from pointata.bundles.bundle import BundleMetadata, check_bundle_output, save_bundle
+from pointata.bundles.adapter import check_bundle_output, save_bundle
+from pointata.bundles.metadata import BundleMetadata
 from pointata.errors import ConfigError
 from pointata.inference.decision import action_voters
 from pointata.metrics.summary import accuracy, mean_iou

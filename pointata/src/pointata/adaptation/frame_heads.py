@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from pointata.adaptation.losses import frames_loss
-from pointata.bundles.bundle import BundleMetadata, load_bundle, rewrite_adapter
+from pointata.bundles.adapter import rewrite_adapter
+from pointata.bundles.bundle import load_bundle
+from pointata.bundles.metadata import BundleMetadata
 from pointata.errors import ConfigError
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
@@ -93,6 +95,8 @@ def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, seed: int =
         BundleError: the bundle cannot be loaded.
     """
     model, metadata = load_bundle(str(settings.bundle))
+    if not isinstance(model, PointATA) or not isinstance(metadata, BundleMetadata):
+        raise ConfigError(f"{settings.bundle} is not an adapter bundle: its network has no heads of frame features")
     if "pool" not in model.heads:
         raise ConfigError(f"{settings.bundle} has neither an action nor a segments head to train")
     _refuse_other_data(metadata, data)

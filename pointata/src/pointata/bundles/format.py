@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pointata.bundles.metadata import check_header
+from pointata.bundles.metadata import HEADERS
 from pointata.bundles.schema import shown
 from pointata.errors import BundleError, ConfigError
 from pointata.model.trainable import checksum
@@ -20,42 +20,7 @@ from pointata.model.trainable import checksum
 _FORMAT, _FORMATS = 2, (1, 2)
 _LARGEST_HEADER = 2**20
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "I64": torch.int64}
-_SHIPPED = Path(__file__).parent / "files"
 _log = logging.getLogger(__name__)
-
-
-def shipped_bundles() -> list[str]:
-    """Names of the adapter bundles that come with the package."""
-    return sorted(path.stem for path in _SHIPPED.glob("*.safetensors") if read_header(path)["kind"] == "adapter")
-
-
-def resolve(name: str, beside: Path | None = None) -> Path:
-    """The file of a bundle given by path or by the name of a shipped one.
-
-    Args:
-        name: a path, or a name without suffix.
-        beside: another folder in which names are looked up first.
-
-    Raises:
-        BundleError: there is no such file.
-    """
-    candidates = [Path(name)]
-    if Path(name).suffix != ".safetensors":
-        candidates = [folder / f"{name}.safetensors" for folder in ([beside] if beside else []) + [_SHIPPED]]
-    for path in candidates:
-        if _is_file(path):
-            return path
-    raise BundleError(
-        f"no bundle {shown(name, 250)}: give the path of a .safetensors file or one of "
-        f"{', '.join(shipped_bundles()) or '(none)'}"
-    )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that is too long, a folder that may not be entered
-        return False
 
 
 def stored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -78,7 +43,7 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], content: Mapping
         ConfigError: the content is not what a header of this kind may hold.
     """
     content = {**content, "checksum": checksum(dict(tensors))}
-    check_header(kind, content)
+    HEADERS[kind](content, "")
     header = {"pointata": json.dumps({"format": _FORMAT, "kind": kind, **content})}
     temporary = path.with_suffix(".partial")
     save_file(dict(tensors), temporary, metadata=header)
@@ -104,10 +69,10 @@ def read_header(path: Path) -> dict[str, Any]:
     if type(given) is not int or given not in _FORMATS:
         known = " and ".join(map(str, _FORMATS))
         raise BundleError(f"{path} has bundle format {shown(given)}, this version reads {known}: update pointata")
-    if kind not in ("adapter", "backbone", "align"):
+    if not isinstance(kind, str) or kind not in HEADERS:
         raise BundleError(f"{path} is of the unknown kind {shown(kind)}: update pointata")
     try:
-        content = check_header(kind, header)
+        content = HEADERS[kind](header, "")
     except ConfigError as error:
         raise BundleError(f"{path} cannot be used: {error}. Train or copy it again") from error
     if given > 1 and "checksum" not in content:

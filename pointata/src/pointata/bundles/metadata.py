@@ -1,14 +1,19 @@
 """What a bundle's header may say: every field's type and range, in one place."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pointata.bundles.schema import flag, listing, mapping, number, one_of, plain, record, refuse, text, whole
+import torch
+
+from pointata.bundles.schema import Rule, flag, listing, mapping, number, one_of, plain, record, refuse, text, whole
 from pointata.classes import ClassInfo
 from pointata.errors import ConfigError
 from pointata.model.config import TASKS, BackboneConfig, NetworkConfig
 from pointata.preprocessing.merging import MOST
+from pointata.preprocessing.point_sampler import PointSampler, cropped
+from pointata.preprocessing.preprocessor import Crop, Preprocessor
 from pointata.preprocessing.sampling import SamplingConfig
 
 _CLASS = record({"id": whole(0, 254), "name": text(), "color": listing(whole(0, 255), 3, 3)})
@@ -81,18 +86,14 @@ _ALIGNED_HEADER = record(
     },
     optional={"checksum": _FINGERPRINT},
 )
-_HEADERS = {"adapter": _ADAPTER_HEADER, "backbone": _BACKBONE_HEADER, "align": _ALIGNED_HEADER}
+#: What the header of each kind of bundle may say, checked field by field; `register_kind` adds to it.
+HEADERS: dict[str, Rule[dict[str, Any]]] = {
+    "adapter": _ADAPTER_HEADER,
+    "backbone": _BACKBONE_HEADER,
+    "align": _ALIGNED_HEADER,
+}
 # What sizes that no weight shows may cost at most: entries of a table that a step makes.
 _MOST_GROUPED, _MOST_LISTED, _MOST_DISTANCES = 2**17, 2**20, 2**26
-
-
-def check_header(kind: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a bundle file's header, checked field by field.
-
-    Raises:
-        ConfigError: a field is missing or unknown, or of a type or value that is not allowed.
-    """
-    return _HEADERS[kind](content, "")
 
 
 def backbone_config(network: Mapping[str, Any]) -> BackboneConfig:
@@ -100,22 +101,16 @@ def backbone_config(network: Mapping[str, Any]) -> BackboneConfig:
     return BackboneConfig(**(dict(network) | {"tokenizer": tuple(network["tokenizer"])}))
 
 
-@dataclass(frozen=True)
-class BundleMetadata:
-    """What an adapter bundle says of itself."""
+@dataclass(frozen=True, kw_only=True)
+class NetworkMetadata(ABC):
+    """What the bundle of a network says of itself, of whatever kind."""
 
     name: str
     """Name of the bundle."""
-    network: NetworkConfig
-    """Architecture."""
-    sampling: SamplingConfig
-    """How frames are sampled and normalised."""
     heads: Mapping[str, tuple[ClassInfo, ...]]
-    """Classes of each task ("action", "segments", "semantic")."""
+    """Classes of each task."""
     frame_period_s: float
     """Time between two frames in training, seconds."""
-    backbone: str
-    """Name of the backbone bundle it belongs to."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Data, mode, seed and duration of the training."""
     score: Mapping[str, float] = field(default_factory=dict)
@@ -125,14 +120,50 @@ class BundleMetadata:
     merge: int = 1
     """Clouds of the sensor that are joined into each frame (see `pointata.preprocessing.merging`)."""
     farthest_window: float = 0.0
-    """A window whose distance from the training (`Engine.distance`) is above this shows no action that the bundle
-    knows; 0 where it was not measured."""
+    """A window whose distance from the training (`StreamingNetwork.window_distance`) is above this shows no action
+    that the bundle knows; 0 where it was not measured."""
     simulated: bool = False
     """Trained on simulated data only: not to be relied on with a real sensor."""
     licence: str = ""
     """Of the weights; empty where it is not stated."""
     data_licence: str = ""
     """Of the data it was trained on; empty where it is not stated."""
+
+    @property
+    @abstractmethod
+    def window_frames(self) -> int:
+        """Frames that the results look back over, the newest included."""
+
+    @property
+    @abstractmethod
+    def feature_names(self) -> tuple[str, ...]:
+        """Point fields needed besides x, y, z."""
+
+    @abstractmethod
+    def preprocessor(self, crop: Crop, device: torch.device, threads: int) -> Preprocessor:
+        """What makes frames into inputs of the network.
+
+        Args:
+            crop: points that the deployment leaves out.
+            device: where the network runs.
+            threads: that may be used on the CPU.
+        """
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for the file's header."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleMetadata(NetworkMetadata):
+    """What an adapter bundle, of a PointATA, says of itself."""
+
+    network: NetworkConfig
+    """Architecture."""
+    sampling: SamplingConfig
+    """How frames are sampled and normalised."""
+    backbone: str
+    """Name of the backbone bundle it belongs to."""
 
     def __post_init__(self) -> None:
         _ADAPTER(self.to_dict(), "metadata")
@@ -178,6 +209,10 @@ class BundleMetadata:
     def feature_names(self) -> tuple[str, ...]:
         """Point fields needed besides x, y, z."""
         return self.network.features
+
+    def preprocessor(self, crop: Crop, device: torch.device, threads: int) -> PointSampler:
+        """Samples points."""
+        return PointSampler(cropped(self.sampling, crop), self.feature_names, crop.drop_zeros, device, threads)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the file's header."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pointata.bundles.bundle import BundleMetadata
+from pointata.bundles.metadata import NetworkMetadata
 from pointata.data.recording import Recording
 from pointata.evaluation.training_overlap import TrainedOn
 from pointata.preprocessing.picking import TOLERANCE
@@ -11,7 +11,7 @@ from pointata.preprocessing.picking import TOLERANCE
 _NAMED = 3
 
 
-def caveats(bundle: BundleMetadata, recordings: Sequence[Recording], rates_hz: dict[str, float]) -> list[str]:
+def caveats(bundle: NetworkMetadata, recordings: Sequence[Recording], rates_hz: dict[str, float]) -> list[str]:
     """A sentence for each.
 
     Args:
@@ -22,14 +22,14 @@ def caveats(bundle: BundleMetadata, recordings: Sequence[Recording], rates_hz: d
     return [*_simulated(bundle, recordings), *_trained_on(bundle, recordings), *_other_rate(bundle, rates_hz)]
 
 
-def _simulated(bundle: BundleMetadata, recordings: Sequence[Recording]) -> list[str]:
+def _simulated(bundle: NetworkMetadata, recordings: Sequence[Recording]) -> list[str]:
     real = [one.name for one in recordings if one.origin is None or not one.origin.simulated]
     if not bundle.simulated or not real:
         return []
     return [f"the bundle was trained on simulated data only: what it says of {_named(real)} is not to be relied on"]
 
 
-def _trained_on(bundle: BundleMetadata, recordings: Sequence[Recording]) -> list[str]:
+def _trained_on(bundle: NetworkMetadata, recordings: Sequence[Recording]) -> list[str]:
     known = TrainedOn.of(bundle.training)
     seen = {recording.name: what for recording in recordings if (what := known.overlap(recording))}
     if not seen:
@@ -39,7 +39,7 @@ def _trained_on(bundle: BundleMetadata, recordings: Sequence[Recording]) -> list
     return [f"{which} recordings ({_named(list(seen))}) show what the bundle was trained on ({kinds}): no test of it"]
 
 
-def _other_rate(bundle: BundleMetadata, rates_hz: dict[str, float]) -> list[str]:
+def _other_rate(bundle: NetworkMetadata, rates_hz: dict[str, float]) -> list[str]:
     wanted_s = bundle.frame_period_s
     if wanted_s <= 0:
         return []

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pointata.bundles.bundle import resolve, state_score
+from pointata.bundles.adapter import state_score
+from pointata.bundles.catalogue import resolve
 from pointata.errors import ConfigError, DataError
 from pointata.evaluation.caveats import caveats
 from pointata.evaluation.display import progress, show

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pointata.bundles.bundle import BundleMetadata
+from pointata.bundles.metadata import NetworkMetadata
 from pointata.data.dataset import Dataset, Split, Video
 from pointata.data.datasets import open_dataset
 from pointata.data.open import open_recording
@@ -65,7 +65,7 @@ def names_bag(source: str) -> bool:
 
 
 def open_sources(
-    sources: Sequence[str], choice: Choice, bundle: BundleMetadata, topic: str | None = None
+    sources: Sequence[str], choice: Choice, bundle: NetworkMetadata, topic: str | None = None
 ) -> list[Recording]:
     """The recordings of all sources, in order: recordings as the node would take them in, data sets as they are.
 
@@ -99,7 +99,7 @@ def open_sources(
     return recordings
 
 
-def _require_fit(dataset: Dataset, bundle: BundleMetadata) -> None:
+def _require_fit(dataset: Dataset, bundle: NetworkMetadata) -> None:
     """Refuse a set that lacks a channel, or labels of all the bundle's tasks."""
     missing = [name for name in bundle.feature_names if name not in dataset.features]
     if missing:

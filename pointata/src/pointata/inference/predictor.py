@@ -2,24 +2,24 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pointata.bundles.bundle import BundleMetadata, load_bundle
+from pointata.bundles.bundle import load_bundle
+from pointata.bundles.metadata import NetworkMetadata
 from pointata.errors import BundleError, InferenceError
 from pointata.frame import Frame
 from pointata.inference.decision import action_voters
 from pointata.inference.engine import Engine, Scores
-from pointata.inference.label_upsampling import upsample_labels
 from pointata.inference.precision import Precision, choose_device
 from pointata.inference.stream import PredictorOptions, Stream
 from pointata.model.streaming import StreamingNetwork
 from pointata.prediction import Prediction
-from pointata.preprocessing.sampling import SampledFrame, SamplingConfig, sample_frame, to_clip
 from pointata.system.cores import core_count
 
 __all__ = ["Predictor", "PredictorOptions", "PreparedFrame"]
@@ -30,16 +30,16 @@ _WARM_UP_FRAMES = 4
 
 @dataclass(frozen=True)
 class PreparedFrame:
-    """A frame and its sampled points; belongs to no stream yet.
+    """A frame and what its network sees of it; belongs to no stream yet.
 
     Attributes:
         frame: the whole frame.
-        sampled: what the network sees of it.
+        sampled: what the network's preprocessor made of it.
         timings_ms: milliseconds per stage so far.
     """
 
     frame: Frame
-    sampled: SampledFrame
+    sampled: Any
     timings_ms: Mapping[str, float]
 
 
@@ -53,7 +53,7 @@ class Predictor:
     def __init__(
         self,
         network: StreamingNetwork,
-        metadata: BundleMetadata,
+        metadata: NetworkMetadata,
         *,
         device: str = "cpu",
         threads: int = 0,
@@ -64,7 +64,7 @@ class Predictor:
         """Take a network as it is.
 
         Args:
-            network: it is moved to `device` and put into eval mode, without gradients.
+            network: it is moved to the device and put into eval mode, without gradients.
             metadata: its bundle's metadata.
             device: "auto", "cpu" or "cuda".
             threads: CPU threads of torch, which has one setting for the whole process; 0 leaves it alone.
@@ -72,38 +72,32 @@ class Predictor:
             precision: see `pointata.inference.engine.Engine`.
             options: settings of the deployment; None for the defaults.
         """
-        self.metadata = metadata
-        self.options = PredictorOptions() if options is None else options
         if threads > 0:
             torch.set_num_threads(threads)
         # the search holds the interpreter's lock: what samples beside it must wait, so it may have that core, too
         self._search_threads = min((threads or torch.get_num_threads()) + 1, core_count())
+        self.metadata = metadata
+        self.options = PredictorOptions() if options is None else options
         self._engine = Engine(network, choose_device(device), streams, precision)
         self._streams = [Stream(metadata.window_frames, self.options) for _ in range(streams)]
-        self._sampling = _limited(metadata.sampling, self.options)
+        self._preprocessor = metadata.preprocessor(self.options.crop, self.device, self._search_threads)
 
     @classmethod
-    def load(
-        cls,
-        model: str,
-        *,
-        backbone: str | None = None,
-        device: str = "auto",
-        threads: int = 0,
-        streams: int = 1,
-        precision: Precision = "fp32",
-        options: PredictorOptions | None = None,
-    ) -> "Predictor":
-        """Load an adapter bundle by path or shipped name, and warm it up.
+    def load(cls, model: str, *, backbone: str | None = None, device: str = "auto", **deployment: Any) -> "Predictor":
+        """Load a bundle by path or shipped name, and warm it up.
+
+        Args:
+            model: path or name of the bundle.
+            backbone: see `load_bundle`.
+            device: as of `Predictor`.
+            deployment: further keyword arguments of `Predictor`.
 
         Raises:
             BundleError: see `load_bundle`; or its scores of made-up frames are not finite.
             ConfigError: a device or precision that cannot be had.
         """
         network, metadata = load_bundle(model, backbone)
-        predictor = cls(
-            network, metadata, device=device, threads=threads, streams=streams, precision=precision, options=options
-        )
+        predictor = cls(network, metadata, device=device, **deployment)
         try:
             predictor.warm_up()
         except InferenceError as error:
@@ -145,33 +139,18 @@ class Predictor:
     def set_options(self, options: PredictorOptions) -> None:
         """Take other settings, for frames that are prepared and answered from now on; no window is emptied."""
         self.options = options
-        self._sampling = _limited(self.metadata.sampling, options)
+        self._preprocessor = self.metadata.preprocessor(options.crop, self.device, self._search_threads)
         for stream in self._streams:
             stream.set_options(options)
 
     def warm_up(self) -> None:
         """Run made-up frames, so that the first real one does not pay for lazy initialisation; then reset."""
-        prepared = [self.prepare(self._made_up(number)) for number in range(_WARM_UP_FRAMES)]
-        self._engine.warm_up([to_clip([item.sampled]) for item in prepared])
+        preprocessor = self._preprocessor
+        prepared = [self.prepare(preprocessor.made_up(number)) for number in range(_WARM_UP_FRAMES)]
+        self._engine.warm_up([preprocessor.inputs(item.sampled, item.frame.stamp_ns * 1e-9) for item in prepared])
         for item in prepared:
             self.predict(item)
         self.reset()
-
-    def _made_up(self, number: int) -> Frame:
-        """Points within the limits of range, seen by a sensor that moves."""
-        rng = np.random.default_rng(number)
-        nearest, farthest = self._sampling.min_range_m, self._sampling.max_range_m
-        count = 4 * self._sampling.points  # more than are sampled
-        points = rng.normal(0, 1, (count, 3))
-        reach = rng.uniform(1.1 * max(nearest, 0.5), 0.9 * farthest if farthest else 3 * nearest + 20, (count, 1))
-        pose = np.eye(4)
-        pose[0, 3] = 0.1 * number
-        return Frame.from_points(
-            points / np.linalg.norm(points, axis=1, keepdims=True) * reach,
-            stamp_ns=number * 100_000_000,
-            features={name: rng.normal(0, 1, count) for name in self.metadata.feature_names},
-            T_world_sensor=pose,
-        )
 
     def reset(self, stream: int | None = None) -> None:
         """Forget a stream, or all of them; its next frame starts a new window."""
@@ -179,20 +158,28 @@ class Predictor:
         for number in range(len(self._streams)) if stream is None else (stream,):
             self._streams[number].reset()
 
-    def prepare(self, frame: Frame) -> PreparedFrame:
-        """Sample a frame; touches no stream.
+    def step(self, frame: Frame, stream: int = 0) -> Prediction:
+        """Predict on the next frame of a stream: `prepare`, then `predict`.
 
         Raises:
-            DataError: the frame cannot be used (too few points within range, a feature is missing).
+            DataError: the frame cannot be used; the window is kept.
         """
-        start = time.perf_counter()
-        names, drop_zeros = self.metadata.feature_names, self.options.drop_zeros
-        sampled = sample_frame(frame, self._sampling, names, self.device, drop_zeros)
-        return PreparedFrame(frame, sampled, {"sample": _ms_since(start)})
+        return self.predict(self.prepare(frame), stream)
 
     def predict(self, prepared: PreparedFrame, stream: int = 0) -> Prediction:
         """Make a prepared frame the newest of a stream and predict; see `predict_batch` for the errors."""
         return self.predict_batch({stream: prepared})[stream]
+
+    def prepare(self, frame: Frame) -> PreparedFrame:
+        """Make of a frame what the network sees of it; touches no stream.
+
+        Raises:
+            DataError: the frame cannot be used (too few points within range, a feature is missing).
+        """
+        # 1. Prepare: sample the frame; on any thread, before its turn
+        start = time.perf_counter()
+        sampled = self._preprocessor.prepare(frame)
+        return PreparedFrame(frame, sampled, {"sample": _ms_since(start)})
 
     def predict_batch(self, prepared: Mapping[int, PreparedFrame]) -> dict[int, Prediction]:
         """The newest frames of several streams, by stream number, in one step of the network.
@@ -203,17 +190,20 @@ class Predictor:
             InferenceError: the network's scores or state are not finite. The streams that it names start anew; the
                 others went on, and it holds their predictions.
         """
+        if not prepared:
+            return {}
+        # 2. Discontinuity: a frame that cannot continue its window starts a new one
         breaks = {number: self._streams[number].discontinuity(item.frame) for number, item in prepared.items()}
         for number, reason in breaks.items():
             if reason is not None:
                 self.reset(number)
-        if not prepared:
-            return {}
+        # 3. Window: the frame becomes the newest of its stream
         start = time.perf_counter()
         inputs = {
-            number: to_clip([replace(item.sampled, stamp_s=self._streams[number].append(item.frame))])
+            number: self._preprocessor.inputs(item.sampled, self._streams[number].append(item.frame))
             for number, item in prepared.items()
         }
+        # 4. Step: all streams in one call of the network
         try:
             scores = self._engine.step(inputs)
         except Exception:
@@ -221,15 +211,16 @@ class Predictor:
                 self.reset(number)
             raise
         model_ms = _ms_since(start)
+        # 5. Results: what the scores say, by the rules of the deployment, on every point
         answered = {
             number: self._to_prediction(item, number, scores[number], breaks[number], model_ms)
             for number, item in prepared.items()
             if number in scores
         }
-        if len(answered) < len(prepared):
-            raise self._not_finite(
-                {number: item for number, item in prepared.items() if number not in scores}, answered
-            )
+        # 6. Not finite: those streams start anew, and the caller is told
+        broken = {number: item for number, item in prepared.items() if number not in scores}
+        if broken:
+            raise self._not_finite(broken, answered)
         return answered
 
     def _not_finite(self, broken: Mapping[int, PreparedFrame], answered: Mapping[int, Prediction]) -> InferenceError:
@@ -247,14 +238,6 @@ class Predictor:
             answered,
         )
 
-    def step(self, frame: Frame, stream: int = 0) -> Prediction:
-        """Predict on the next frame of a stream: `prepare`, then `predict`.
-
-        Raises:
-            DataError: the frame cannot be used; the window is kept.
-        """
-        return self.predict(self.prepare(frame), stream)
-
     def _to_prediction(
         self, item: PreparedFrame, number: int, scores: Scores, reason: str | None, model_ms: float
     ) -> Prediction:
@@ -263,7 +246,7 @@ class Predictor:
         semantic = None
         if "semantic" in scores:
             start = time.perf_counter()
-            semantic = upsample_labels(item.frame, item.sampled, scores["semantic"], self._search_threads, self.device)
+            semantic = self._preprocessor.upsample(item.frame, item.sampled, scores["semantic"])
             timings["restore"] = _ms_since(start)
         return Prediction(
             stamp_ns=item.frame.stamp_ns,
@@ -289,15 +272,6 @@ class Predictor:
         voters = [scores[task] for task in action_voters(self.metadata.heads)]
         mean: NDArray[np.float32] = np.mean(voters, axis=0, dtype=np.float32)
         return mean
-
-
-def _limited(sampling: SamplingConfig, options: PredictorOptions) -> SamplingConfig:
-    """The bundle's limits of range and the deployment's: the stricter one holds."""
-    return replace(
-        sampling,
-        min_range_m=max(sampling.min_range_m, options.min_range_m),
-        max_range_m=min((m for m in (sampling.max_range_m, options.max_range_m) if m > 0), default=0.0),
-    )
 
 
 def _ms_since(start: float) -> float:

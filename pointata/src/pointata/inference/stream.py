@@ -10,6 +10,7 @@ from pointata.errors import ConfigError
 from pointata.frame import Frame
 from pointata.inference.decision import Hysteresis, merge_runs
 from pointata.prediction import ActionResult, ActionSegment
+from pointata.preprocessing.preprocessor import Crop
 from pointata.text import cut
 
 
@@ -32,6 +33,11 @@ class PredictorOptions:
     where the bundle says how unlike; 0 for neither."""
     hysteresis_frames: int = 2
     """Frames in a row for which a new action must lead before it is reported."""
+
+    @property
+    def crop(self) -> Crop:
+        """What is left out of a frame."""
+        return Crop(self.min_range_m, self.max_range_m, self.drop_zeros)
 
     def __post_init__(self) -> None:
         if self.min_frames < 1 or self.hysteresis_frames < 1 or self.max_gap_s <= 0:

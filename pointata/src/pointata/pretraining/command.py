@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch.cli import LightningArgumentParser
 
-from pointata.bundles.bundle import read_backbone
+from pointata.bundles.backbone import read_backbone
 from pointata.paths import check_output_folder
 from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.masked import Pretrain

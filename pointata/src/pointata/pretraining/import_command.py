@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pointata.bundles.bundle import save_backbone
+from pointata.bundles.backbone import save_backbone
 from pointata.model.point_mae import import_checkpoint
 from pointata.paths import check_output_folder
 from pointata.system.arguments import Parser

@@ -8,7 +8,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from pointata.bundles.bundle import save_backbone
+from pointata.bundles.backbone import save_backbone
 from pointata.errors import ConfigError
 from pointata.geometry.neighbours import gather
 from pointata.model.backbone import Backbone

@@ -1,6 +1,6 @@
 """The network of a training run, on a pre-trained backbone."""
 
-from pointata.bundles.bundle import read_backbone
+from pointata.bundles.backbone import read_backbone
 from pointata.errors import ConfigError
 from pointata.model.config import NetworkConfig
 from pointata.model.pointata import PointATA

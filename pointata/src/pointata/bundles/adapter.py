@@ -1,0 +1,158 @@
+"""PointATA's kind of bundle: an adapter bundle holds the trained rest, and names the backbone bundle that it fits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pointata.bundles.backbone import read_backbone_header, require_same_backbone, write_backbone
+from pointata.bundles.catalogue import resolve
+from pointata.bundles.format import read_header, read_tensors, stored, write
+from pointata.bundles.metadata import BundleMetadata
+from pointata.errors import BundleError, ConfigError
+from pointata.model.pointata import PointATA
+from pointata.model.trainable import adapter_state, backbone_state, checksum, is_adapter
+from pointata.paths import check_output_folder
+
+
+def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace_backbone: bool = False) -> Path:
+    """Write `<name>.safetensors` (adapter) and, unless it exists unchanged, `<backbone>.safetensors` into a folder.
+
+    Weights are stored as float16; the backbone's checksum is taken of what is stored.
+
+    Args:
+        folder: made where it does not exist.
+        model: the network.
+        metadata: what the adapter bundle says of itself.
+        replace_backbone: overwrite another backbone of that name; adapters that belong to it are refused from then on.
+
+    Raises:
+        BundleError: the folder already has a different backbone of that name, and it is not to be replaced.
+    """
+    check_output_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    backbone = stored(backbone_state(model))
+    fingerprint = checksum(backbone)
+    backbone_path = folder / f"{metadata.backbone}.safetensors"
+    if replace_backbone or not backbone_path.exists():
+        origin = {"simulated": metadata.simulated, "data_licence": metadata.data_licence} if replace_backbone else {}
+        write_backbone(backbone_path, backbone, metadata.network.backbone, {}, origin)
+    else:
+        require_same_backbone(backbone_path, fingerprint)
+    path = folder / f"{metadata.name}.safetensors"
+    _write_adapter(path, stored(adapter_state(model)), metadata, fingerprint)
+    return path
+
+
+def check_bundle_output(folder: Path, model: PointATA, metadata: BundleMetadata, replace_backbone: bool) -> None:
+    """Refuse what `save_bundle` with these arguments would stumble over; before a training, its end is saved.
+
+    Raises:
+        ConfigError: the folder cannot be made or written to.
+        BundleError: it already has a different backbone of that name, and it is not to be replaced.
+    """
+    check_output_folder(folder)
+    path = folder / f"{metadata.backbone}.safetensors"
+    if not replace_backbone and path.exists():
+        require_same_backbone(path, checksum(stored(backbone_state(model))))
+
+
+def _write_adapter(path: Path, state: Mapping[str, Tensor], metadata: BundleMetadata, backbone_checksum: str) -> None:
+    write(path, "adapter", state, {"metadata": metadata.to_dict(), "backbone_checksum": backbone_checksum})
+
+
+def state_score(path: Path, score: Mapping[str, float], sources: Sequence[str]) -> None:
+    """Write a measured score, and on what it was measured, into an adapter bundle; its weights stay as they are.
+
+    Raises:
+        BundleError: the file is not an adapter bundle, or damaged.
+    """
+    header, metadata = _read_adapter(path)
+    expected = {name: value for name, value in _blank(metadata).state_dict().items() if is_adapter(name)}
+    state = read_tensors(path, header, expected)
+    metadata = replace(metadata, score=dict(score), scored_on=tuple(sources))
+    _write_adapter(path, state, metadata, header["backbone_checksum"])
+
+
+def rewrite_adapter(
+    path: Path, model: PointATA, training: Mapping[str, Any] = {}, simulated: bool = True, data_licence: str = ""
+) -> None:
+    """Replace the weights of an adapter bundle by the model's; its stated score no longer holds and is taken out.
+
+    Args:
+        path: of the bundle.
+        model: the network.
+        training: what is added to the bundle's account of its training.
+        simulated: whether the data of this training are simulated; the bundle stays so where they are.
+        data_licence: of the data of this training; stated beside that of the earlier ones.
+
+    Raises:
+        BundleError: the file is not an adapter bundle, or the model's backbone is not the one it belongs to.
+    """
+    header, metadata = _read_adapter(path)
+    if checksum(stored(backbone_state(model))) != header["backbone_checksum"]:
+        raise BundleError(f"{path} belongs to another backbone than the model's: save the model as a new bundle")
+    metadata = replace(
+        metadata,
+        training={**metadata.training, **training},
+        score={},
+        scored_on=(),
+        simulated=metadata.simulated and simulated,
+        data_licence="; ".join(dict.fromkeys(text for text in (metadata.data_licence, data_licence) if text)),
+    )
+    _write_adapter(path, stored(adapter_state(model)), metadata, header["backbone_checksum"])
+
+
+def read_adapter_metadata(path: Path) -> BundleMetadata:
+    """What an adapter bundle says of itself."""
+    return _read_adapter(path)[1]
+
+
+def load_adapter(path: Path, backbone: str | None = None) -> tuple[PointATA, BundleMetadata]:
+    """Build the network of an adapter bundle, in eval mode, float32, on the CPU.
+
+    Nothing of what a file says is believed before its tensors have the shapes that follow from it: until then no memory
+    is taken.
+
+    Args:
+        path: of the adapter bundle.
+        backbone: path or name of the backbone bundle; None for the one it names, beside it or shipped.
+
+    Raises:
+        BundleError: a file is missing or damaged, or the two do not belong together.
+    """
+    header, metadata = _read_adapter(path)
+    spine = resolve(backbone or metadata.backbone, path.parent)
+    spine_header, config = read_backbone_header(spine)
+    if config != metadata.network.backbone or spine_header["checksum"] != header["backbone_checksum"]:
+        raise BundleError(
+            f"{path} was trained on backbone {metadata.backbone!r} (checksum {header['backbone_checksum']}), but "
+            f"{backbone or metadata.backbone!r} has checksum {spine_header['checksum']}: use the one it was trained on"
+        )
+    model = _blank(metadata)
+    expected = model.state_dict()
+    state: dict[str, Tensor] = {}
+    for file, its_header, adapter in ((path, header, True), (spine, spine_header, False)):
+        state |= read_tensors(file, its_header, {n: v for n, v in expected.items() if is_adapter(n) == adapter})
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    model.load_state_dict(floats, assign=True)
+    return model.eval(), metadata
+
+
+def _read_adapter(path: Path) -> tuple[dict[str, Any], BundleMetadata]:
+    header = read_header(path)
+    if header["kind"] != "adapter":
+        raise BundleError(f"{path} is of the kind {header['kind']!r}: as model give an adapter bundle")
+    try:
+        return header, BundleMetadata.from_dict(header["metadata"])
+    except ConfigError as error:
+        raise BundleError(f"{path} cannot be used: {error}. Train or copy it again") from error
+
+
+def _blank(metadata: BundleMetadata) -> PointATA:
+    """The network of a bundle without weights: names and shapes, no memory."""
+    with torch.device("meta"):
+        return PointATA(metadata.network)
