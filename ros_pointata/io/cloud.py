@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pointata import UNLABELLED, ClassInfo, DataError, Frame
 from pointata.data.pointcloud2 import (
     DecodedCloud,
-    decode,
     decode_cloud,
     decode_field,
     has_field,
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = [
     "DecodedCloud",
     "build_cloud",
-    "decode",
     "decode_cloud",
     "decode_field",
     "has_field",

@@ -56,6 +56,10 @@ def first_of_voxels(points: Cloud, voxel_m: float) -> list[int]:
     return sorted(np.unique(cells, axis=0, return_index=True)[1].tolist())
 
 
+def voxel_downsample(points: torch.Tensor, voxel_m: float, limit: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return on_device._first_of_voxels(*on_device._spread(points, points.new_full((), voxel_m)), limit)
+
+
 def coverage(points: Cloud, picks: NDArray[np.int64]) -> float:
     """Distance of the point farthest from all picks."""
     return float(torch.cdist(torch.from_numpy(points), torch.from_numpy(points[picks])).min(dim=1).values.max())
@@ -151,14 +155,14 @@ def test_thinning_keeps_the_first_point_of_every_voxel(device: torch.device) -> 
     points = np.concatenate([cloud(4000, spread=2.0), cloud(4000, spread=2.0)[::-1]])
     expected = first_of_voxels(points, 0.5)
     limit = len(expected) + 1000
-    index, occupied = on_device.voxel_downsample(torch.from_numpy(points).to(device), 0.5, limit)
+    index, occupied = voxel_downsample(torch.from_numpy(points).to(device), 0.5, limit)
     assert index.tolist() == np.resize(expected, limit).tolist()
     assert int(occupied) == len(expected)
 
 
 @pytest.mark.parametrize("size", [1, 7])
 def test_thinning_of_few_points_repeats_them(size: int) -> None:
-    index, occupied = on_device.voxel_downsample(torch.from_numpy(cloud(size)), 1e-3, 20)
+    index, occupied = voxel_downsample(torch.from_numpy(cloud(size)), 1e-3, 20)
     assert index.tolist() == [i % size for i in range(20)]
     assert int(occupied) == size
 
@@ -166,7 +170,7 @@ def test_thinning_of_few_points_repeats_them(size: int) -> None:
 @on_every_device
 def test_thinning_to_a_limit_keeps_every_coarser_voxel(device: torch.device) -> None:
     points, limit = street(30000), 4000
-    index, occupied = on_device.voxel_downsample(torch.from_numpy(points).to(device), 0.1, limit)
+    index, occupied = voxel_downsample(torch.from_numpy(points).to(device), 0.1, limit)
     kept = index.tolist()
     assert int(occupied) == limit
     assert kept == sorted(set(kept))
@@ -179,7 +183,7 @@ def test_thinning_to_a_limit_keeps_every_coarser_voxel(device: torch.device) -> 
 
 def test_thinning_with_a_point_far_away() -> None:
     points = np.concatenate([cloud(100), np.full((1, 3), 3e8, dtype=np.float32)])
-    index, _ = on_device.voxel_downsample(torch.from_numpy(points), 1e-3, 101)
+    index, _ = voxel_downsample(torch.from_numpy(points), 1e-3, 101)
     assert 100 in index.tolist()
 
 
@@ -236,7 +240,7 @@ def test_owners_are_the_first_of_their_voxels(device: torch.device) -> None:
 def test_no_step_asks_the_device_for_a_value() -> None:
     """Tensors on the meta device have no values: whatever needs one raises."""
     points = torch.empty(40000, 3, device="meta")
-    index, occupied = on_device.voxel_downsample(points, 0.1, 5000)
+    index, occupied = voxel_downsample(points, 0.1, 5000)
     assert index.shape == (5000,)
     with pytest.raises(RuntimeError):
         int(occupied)

@@ -94,14 +94,13 @@ def test_a_pause_is_no_period() -> None:
     stamps = np.concatenate((np.arange(30) / 30, 11 + np.arange(30) / 30))
     picked = _picked(picker, stamps)
     assert picked == [*range(0, 30, 3), *range(30, 60, 3)]  # the first after the pause is due
-    assert picker.sensor_period_s == pytest.approx(1 / 30)
     assert picker.warning == ""
 
 
 def test_a_sensor_slower_than_a_second_has_a_period() -> None:
     picker = FramePicker(0, 0.1)
     assert len(_picked(picker, np.arange(10) * 3.0)) == 10
-    assert picker.sensor_period_s == pytest.approx(3.0)
+    assert "a sensor with 3 s" in picker.warning
 
 
 def test_a_sensor_at_the_wanted_period_loses_nothing() -> None:
@@ -143,4 +142,4 @@ def test_a_period_that_matches_is_not_warned_of(period: float) -> None:
 def test_clouds_without_stamps_are_all_taken() -> None:
     picker = FramePicker(0, 0.1)
     assert _picked(picker, [0.0] * 5) == [0, 1, 2, 3, 4]
-    assert picker.sensor_period_s is None
+    assert picker.warning == ""

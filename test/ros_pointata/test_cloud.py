@@ -92,7 +92,7 @@ def unit_message(**changes: Any) -> SimpleNamespace:
 def test_random_layouts_equal_struct_unpack(seed: int) -> None:
     msg = random_message(seed)
     before = copy.deepcopy(msg)
-    frame = codec.decode(msg, ["intensity", "ring"])
+    frame = codec.decode_cloud(msg, ["intensity", "ring"]).frame()
 
     expected = np.array([read_back(msg, name) for name in "xyz"], dtype=np.float32).T.reshape(-1, 3)
     valid = [i for i, point in enumerate(expected) if all(np.isfinite(v) for v in point)]
@@ -115,20 +115,20 @@ def test_every_buffer_type_of_data_is_read_and_results_own_their_memory(as_type:
     decoded = codec.decode_cloud(msg)
     np.testing.assert_array_equal(decoded.xyz[4], [1, 1, 1])
     decoded.xyz[:] = 0
-    np.testing.assert_array_equal(codec.decode(msg).points[4], [1, 1, 1])
+    np.testing.assert_array_equal(codec.decode_cloud(msg).frame().points[4], [1, 1, 1])
 
 
 def test_a_read_only_numpy_buffer_as_rosbags_gives_it() -> None:
     msg = unit_message()
     msg.data = np.frombuffer(bytes(msg.data), dtype=np.uint8)
-    np.testing.assert_array_equal(codec.decode(msg).points[:, 0], [0, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(codec.decode_cloud(msg).frame().points[:, 0], [0, 1, 2, 0, 1, 2])
 
 
 @pytest.mark.parametrize("dense", [True, False])
 def test_is_dense_is_not_trusted(dense: bool) -> None:
     rows = [[{"x": 1.0, "y": bad, "z": 0.0} for bad in (*SPECIAL, 2.0)]]
     msg = make_message(rows, [field("x", 0), field("y", 4), field("z", 8)], 12, dense=dense)
-    frame = codec.decode(msg)
+    frame = codec.decode_cloud(msg).frame()
     assert frame.source_index.tolist() == [3]
     assert frame.source_count == 4
 
@@ -139,7 +139,7 @@ def test_a_float64_beyond_float32_is_invalid_without_a_warning() -> None:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(codec.decode(msg).points) == 0
+        assert len(codec.decode_cloud(msg).frame().points) == 0
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_float64_beyond_float32_is_invalid_without_a_warning() -> None:
     ],
 )
 def test_empty_clouds_are_frames_without_points(changes: dict[str, Any]) -> None:
-    frame = codec.decode(unit_message(**changes), ["intensity"])
+    frame = codec.decode_cloud(unit_message(**changes), ["intensity"]).frame()
     assert frame.points.shape == (0, 3)
     assert frame.source_count == 0
     assert frame.features["intensity"].shape == (0,)
@@ -187,19 +187,19 @@ XYZ = [field("x", 0), field("y", 4), field("z", 8)]
 )
 def test_malformed_layouts_are_refused_with_a_sentence(changes: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(DataError) as refusal:
-        codec.decode(unit_message(**changes))
+        codec.decode_cloud(unit_message(**changes))
     for word in words:
         assert word in str(refusal.value)
 
 
 def test_a_missing_feature_is_refused_by_name() -> None:
     with pytest.raises(DataError, match=r"no field 'doppler'.*'intensity'"):
-        codec.decode(unit_message(), ["doppler"])
+        codec.decode_cloud(unit_message(), ["doppler"])
 
 
 def test_fields_that_are_not_read_may_be_odd() -> None:
     msg = unit_message(fields=[*XYZ, field("", 12, 2, 4), field("custom", 12, 77)])
-    assert len(codec.decode(msg).points) == 6
+    assert len(codec.decode_cloud(msg).frame().points) == 6
 
 
 def test_layout_key_changes_with_the_layout_only() -> None:
@@ -279,7 +279,7 @@ def test_a_frame_survives_the_way_through_a_message(count: int) -> None:
     )  # fmt: skip
     labels = rng.integers(0, 256, count).astype(np.uint8)
     msg = codec.to_pointcloud2(frame, labels)
-    back = codec.decode(msg, ["intensity", "doppler"])
+    back = codec.decode_cloud(msg, ["intensity", "doppler"]).frame()
     np.testing.assert_array_equal(back.points, frame.points)
     np.testing.assert_array_equal(back.features["doppler"], frame.features["doppler"])
     np.testing.assert_array_equal(codec.decode_field(msg, "label"), labels)
@@ -290,4 +290,5 @@ def test_equal_to_sensor_msgs_py_on_a_well_formed_cloud() -> None:
     oracle = pytest.importorskip("sensor_msgs_py.point_cloud2", reason="sensor_msgs_py comes with a full ROS only")
     frame = Frame.from_points(np.random.default_rng(1).normal(size=(100, 3)).astype(np.float32))
     msg = codec.to_pointcloud2(frame)
-    np.testing.assert_array_equal(oracle.read_points_numpy(msg, ["x", "y", "z"]), codec.decode(msg).points)
+    points = codec.decode_cloud(msg).frame().points
+    np.testing.assert_array_equal(oracle.read_points_numpy(msg, ["x", "y", "z"]), points)

@@ -29,7 +29,7 @@ from sensor_msgs.msg import PointCloud2, PointField  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 from pointata.data.open import open_recording  # noqa: E402
-from ros_pointata.io.cloud import decode, decode_field, ns_to_stamp, stamp_to_ns  # noqa: E402
+from ros_pointata.io.cloud import decode_cloud, decode_field, ns_to_stamp, stamp_to_ns  # noqa: E402
 from ros_pointata.replay.cli import build_parser  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,7 +196,7 @@ def test_every_channel_of_a_recording_in_numpy_files_arrives(listener: Listener,
     assert len(clouds) == 7
     for index, message in enumerate(clouds):
         assert [field.name for field in message.fields] == ["x", "y", "z", "doppler", "power", "label"]
-        np.testing.assert_array_equal(decode(message).points, written["points"][index])
+        np.testing.assert_array_equal(decode_cloud(message).frame().points, written["points"][index])
         for name in ("doppler", "power"):
             np.testing.assert_array_equal(decode_field(message, name), written[name][index])
         np.testing.assert_array_equal(decode_field(message, "label"), written["labels"][index])
@@ -210,12 +210,12 @@ def test_frames_are_sent_merged_if_asked_for(listener: Listener, tmp_path: Path)
     assert result.returncode == 0, result.stderr
     assert json.loads(summary.read_text())["frame_indices"] == [0, 3, 6]
     clouds = listener.of("cloud")
-    assert [len(decode(message).points) for message in clouds] == [5, 15, 15]
+    assert [len(decode_cloud(message).frame().points) for message in clouds] == [5, 15, 15]
     for message, number in zip(clouds[1:], (3, 6), strict=True):
         joined = [number, number - 1, number - 2]
         expected = written["points"][joined].copy()
         expected[:, :, 0] -= np.arange(3)[:, None]  # where the older points lie, seen from the newest place
-        np.testing.assert_allclose(decode(message).points, expected.reshape(-1, 3), atol=1e-6)
+        np.testing.assert_allclose(decode_cloud(message).frame().points, expected.reshape(-1, 3), atol=1e-6)
         np.testing.assert_array_equal(decode_field(message, "doppler"), written["doppler"][joined].ravel())
         np.testing.assert_array_equal(decode_field(message, "label"), written["labels"][joined].ravel())
         assert stamp_to_ns(message.header.stamp) == written["stamp_ns"][number]
@@ -230,7 +230,7 @@ def test_sensor_pace_with_system_stamps(listener: Listener, tmp_path: Path) -> N
     clouds = listener.of("cloud")
     assert len(clouds) == 8
     for message, sweep in zip(clouds, sweeps, strict=True):
-        frame = decode(message, ["intensity"])
+        frame = decode_cloud(message, ["intensity"]).frame()
         np.testing.assert_array_equal(frame.points, sweep[:, :3])
         np.testing.assert_array_equal(frame.features["intensity"], sweep[:, 3])
         assert frame.frame_id == "roof"
@@ -295,7 +295,7 @@ def test_the_simulator_with_labels_odometry_and_truth(listener: Listener) -> Non
     clouds, odometry, actions = listener.of("cloud"), listener.of("odom"), listener.of("action")
     assert len(clouds) == len(odometry) == len(actions) == len(expected) == 4
     for item, message, odom, action in zip(expected, clouds, odometry, actions, strict=True):
-        np.testing.assert_array_equal(decode(message).points, item.frame.points)
+        np.testing.assert_array_equal(decode_cloud(message).frame().points, item.frame.points)
         np.testing.assert_array_equal(decode_field(message, "label"), item.labels)
         assert message.header.stamp == odom.header.stamp == action.header.stamp
         assert stamp_to_ns(message.header.stamp) == item.frame.stamp_ns
@@ -392,7 +392,7 @@ def test_real_recordings_arrive_whole(listener: Listener, data_root: Path, folde
     clouds = listener.of("cloud")
     assert len(clouds) == count
     for message, item in zip(clouds, open_recording(data_root / folder), strict=True):
-        frame = decode(message)
+        frame = decode_cloud(message).frame()
         assert frame.stamp_ns == item.frame.stamp_ns
         np.testing.assert_array_equal(frame.points, item.frame.points)
         if item.labels is not None:

@@ -95,11 +95,6 @@ def decode_cloud(msg: Any, feature_names: Sequence[str] = ()) -> DecodedCloud:
     return DecodedCloud(msg.header, height, width, xyz, valid, flat)
 
 
-def decode(msg: Any, feature_names: Sequence[str] = ()) -> Frame:
-    """The valid points of a PointCloud2 as a Frame; see `decode_cloud` for arguments and errors."""
-    return decode_cloud(msg, feature_names).frame()
-
-
 def decode_field(msg: Any, name: str) -> NDArray[Any]:
     """One field of every point, valid or not: (M,) in the field's own datatype and native byte order, a copy.
 

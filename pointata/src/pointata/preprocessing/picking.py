@@ -41,11 +41,6 @@ class FramePicker:
         self._stride = max(stride, 1)
 
     @property
-    def sensor_period_s(self) -> float | None:
-        """Measured period of the sensor, seconds; None before the second stamp."""
-        return self._period_s
-
-    @property
     def stride(self) -> int:
         """Clouds of the sensor per cloud taken."""
         return self._stride

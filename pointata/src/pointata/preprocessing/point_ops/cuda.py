@@ -31,24 +31,6 @@ def upload(array: NDArray[np.float32], device: torch.device) -> Tensor:
     return staged.to(device, non_blocking=True)
 
 
-def voxel_downsample(points: Tensor, voxel_m: float, limit: int) -> tuple[Tensor, Tensor]:
-    """The first point of every occupied voxel; evenly spread ones of them where they are more than `limit`.
-
-    Space is divided as by `cpu.first_in_voxel`, up to 2**20 voxels from the origin. Above the limit, every
-    voxel of the finest coarser grid (edges times 2, 4, 8, ...) that fits keeps a point, the rest goes to others.
-
-    Args:
-        points: (N, 3) float32, finite, N >= 1, metres.
-        voxel_m: edge of a voxel, metres, above 0.
-        limit: number M of indices.
-
-    Returns:
-        (M,) int64 indices: `occupied` distinct ones, ascending, then the same again until M is reached.
-        occupied: () int64, at most M.
-    """
-    return _first_of_voxels(*_spread(points, points.new_full((), voxel_m)), limit)
-
-
 def farthest_points(points: Tensor, count: int) -> Tensor:
     """Farthest point sampling as defined, pick for pick as `sampling.exact_farthest_points`.
 
@@ -214,7 +196,19 @@ def _spread(points: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _first_of_voxels(order: Tensor, rank: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """`voxel_downsample` from the result of `_spread`."""
+    """The first point of every occupied voxel; evenly spread ones of them where they are more than `limit`.
+
+    Space is divided as by `cpu.first_in_voxel`, up to 2**20 voxels from the origin. Above the limit, every
+    voxel of the finest coarser grid (edges times 2, 4, 8, ...) that fits keeps a point, the rest goes to others.
+
+    Args:
+        order, rank: the result of `_spread`.
+        limit: number M of indices.
+
+    Returns:
+        (M,) int64 indices: `occupied` distinct ones, ascending, then the same again until M is reached.
+        occupied: () int64, at most M.
+    """
     size = len(order)
     best = rank.topk(min(limit, size), sorted=False)
     first = best.values >> 32 > 0
