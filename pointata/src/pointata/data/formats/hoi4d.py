@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pointata.classes import class_list
 from pointata.data.dataset import Dataset, Split, Video
-from pointata.data.palette import coloured
 from pointata.data.set_files import data_folder
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
@@ -15,7 +15,7 @@ from pointata.geometry.axes import forward_from_optical
 from pointata.system.optional import import_optional
 
 #: The h5 files number the actions without naming them, and no list that ties numbers to names is known to us.
-ACTIONS = coloured(*(f"class {index}" for index in range(19)))
+ACTIONS = class_list(*(f"class {index}" for index in range(19)))
 
 #: 150 of the 300 frames of each 20 s video.
 RATE_HZ = 7.5

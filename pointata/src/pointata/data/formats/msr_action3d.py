@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pointata.classes import class_list
 from pointata.data.dataset import Dataset, Video
 from pointata.data.formats.point_archives import read_point_archive
-from pointata.data.palette import coloured
 from pointata.data.set_files import data_folder, named_files
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.axes import forward_from_optical
 
 #: In the order of the file numbers 1 to 20.
-ACTIONS = coloured(
+ACTIONS = class_list(
     "high arm wave", "horizontal arm wave", "hammer", "hand catch", "forward punch", "high throw", "draw x",
     "draw tick", "draw circle", "hand clap", "two hand wave", "side boxing", "bend", "forward kick", "side kick",
     "jogging", "tennis swing", "tennis serve", "golf swing", "pick up and throw",

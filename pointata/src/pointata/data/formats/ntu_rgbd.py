@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pointata.classes import class_list
 from pointata.data.dataset import Dataset, Split, Video
 from pointata.data.formats.point_archives import read_point_archive
-from pointata.data.palette import coloured
 from pointata.data.set_files import data_folder, named_files
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.axes import forward_from_optical
 
 #: In the order of the file numbers A001 to A060.
-ACTIONS = coloured(
+ACTIONS = class_list(
     "drink water", "eat meal", "brush teeth", "brush hair", "drop", "pick up", "throw", "sit down", "stand up",
     "clapping", "reading", "writing", "tear up paper", "put on jacket", "take off jacket", "put on a shoe",
     "take off a shoe", "put on glasses", "take off glasses", "put on a hat", "take off a hat", "cheer up",
