@@ -24,9 +24,10 @@ from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
+from pointata.data.encoded_cloud import SEGMENTATION_POINT, EncodedCloud
 from realtime.measure import latency, medians
 from realtime.scan import lidar_scan
-from ros_pointata.io.cloud import SEGMENTATION_POINT, build_cloud, ns_to_stamp, stamp_to_ns
+from ros_pointata.io.cloud import ns_to_stamp, stamp_to_ns, to_message
 from ros_pointata.monitoring.health import FRAME_COUNTERS
 from ros_pointata.msg import StageTimings
 from ros_pointata.replay.pace import Pace, Timetable
@@ -145,7 +146,7 @@ def _message(points: int, seed: int) -> PointCloud2:
     scan = lidar_scan(points, seed, x=0.5 * seed)
     for axis, name in enumerate("xyz"):
         fields[name] = scan[:, axis]
-    return build_cloud(fields, Header(frame_id="lidar"), 1, points, False)
+    return to_message(EncodedCloud(Header(frame_id="lidar"), fields, 1, points, False))
 
 
 def main() -> None:

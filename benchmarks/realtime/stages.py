@@ -48,15 +48,13 @@ def measure_stages(
 def predict(predictor: Predictor, message: SimpleNamespace) -> dict[str, float]:
     """One frame from message to labelled message, ms per stage."""
     # ROS is needed here alone: it must not keep the rest from running without it
-    from std_msgs.msg import Header
-
     from ros_pointata.io.cloud import segmentation_cloud
 
     (cloud, frame), decode = timed(lambda: _decode(message))
     prediction = predictor.step(frame)
     semantic = prediction.semantic
     assert semantic is not None
-    pack = milliseconds(lambda: segmentation_cloud(cloud, semantic.labels, semantic.scores, Header()))
+    pack = milliseconds(lambda: segmentation_cloud(cloud, semantic.labels, semantic.scores))
     return {"decode": decode, **prediction.timings_ms, "pack": pack}
 
 

@@ -1,6 +1,5 @@
 """Frames of a recording as messages ready to be published, built ahead in a thread."""
 
-import array
 import queue
 import threading
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from pointata.data.recording import Recording
 from pointata.data.served import served_frames
 from pointata.frame import LabelledFrame
 from pointata.preprocessing.picking import FramePicker
-from ros_pointata.io.cloud import to_pointcloud2
+from ros_pointata.io.cloud import to_message, to_pointcloud2
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import PointCloud2
@@ -79,7 +78,9 @@ def _one_pass(recording: Recording, selection: Selection) -> Iterator[OutgoingFr
         return
     if isinstance(recording, BagRecording):
         for index, cloud in enumerate(recording.clouds(selection.start, selection.count), selection.start):
-            message = copy_message(cloud.message, selection.frame_id)
+            message = to_message(cloud.message)
+            if selection.frame_id is not None:
+                message.header.frame_id = selection.frame_id
             yield OutgoingFrame(index, cloud.stamp_ns, message, cloud.T_world_sensor, None)
         return
     for index, item in enumerate(recording.frames(selection.start, selection.count), selection.start):
@@ -104,25 +105,6 @@ def _outgoing(index: int, item: LabelledFrame, recording: Recording, selection: 
     message = to_pointcloud2(item.frame, item.labels, selection.frame_id)
     pose = item.frame.T_world_sensor if recording.has_poses else None
     return OutgoingFrame(index, item.frame.stamp_ns, message, pose, item.action)
-
-
-def copy_message(recorded: Any, frame_id: str | None) -> "PointCloud2":
-    """A recorded cloud as an rclpy message: the same layout, flags and bytes, whatever they are."""
-    from sensor_msgs.msg import PointCloud2, PointField
-
-    data = array.array("B")
-    data.frombytes(memoryview(recorded.data))
-    message = PointCloud2(
-        height=int(recorded.height), width=int(recorded.width), is_bigendian=bool(recorded.is_bigendian),
-        point_step=int(recorded.point_step), row_step=int(recorded.row_step), is_dense=bool(recorded.is_dense),
-        fields=[
-            PointField(name=str(f.name), offset=int(f.offset), datatype=int(f.datatype), count=int(f.count))
-            for f in recorded.fields
-        ],
-        data=data,
-    )  # fmt: skip
-    message.header.frame_id = str(recorded.header.frame_id) if frame_id is None else frame_id
-    return message
 
 
 class Prefetched(Generic[Item]):

@@ -23,10 +23,11 @@ from std_msgs.msg import Header
 
 from pointata import ActionResult, ActionSegment, ClassInfo, Frame, Prediction, SemanticResult
 from pointata.classes import class_list
+from pointata.data.encoded_cloud import EncodedCloud
 from pointata.inference.stream import PredictorOptions
 from ros_pointata.config.parameters import Parameters
 from ros_pointata.executable import spin
-from ros_pointata.io.cloud import build_cloud, ns_to_stamp
+from ros_pointata.io.cloud import ns_to_stamp, to_message
 from ros_pointata.io.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, VISUALIZATION
 from ros_pointata.node import PointataNode
 
@@ -110,7 +111,8 @@ def cloud(stamp_ns: int, points: np.ndarray, frame_id: str = "sensor", **extra: 
         fields[name] = points[:, axis]
     for name, values in extra.items():
         fields[name] = values
-    return build_cloud(fields, Header(stamp=ns_to_stamp(stamp_ns), frame_id=frame_id), 1, len(points), False)
+    header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=frame_id)
+    return to_message(EncodedCloud(header, fields, 1, len(points), False))
 
 
 def some_points(count: int = 50, seed: int = 0) -> np.ndarray:
