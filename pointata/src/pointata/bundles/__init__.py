@@ -1,1 +1,1 @@
-"""Bundles: the files of weights, and what they say of themselves."""
+"""Bundles: files of weights with a description of what they hold."""

@@ -1,1 +1,1 @@
-"""Recordings, data sets and the simulator: one small module each."""
+"""Recordings, data sets and the simulator."""

@@ -1,1 +1,1 @@
-"""Metrics and reports."""
+"""Measuring a bundle on recordings: scores, and what they may be compared with."""

@@ -1,1 +1,1 @@
-"""Sampling, neighbours and rigid transforms."""
+"""Poses, axes and neighbours of points."""

@@ -1,1 +1,1 @@
-"""The way of a frame through a deployed network: prepare, step, results."""
+"""A deployed network on a stream of frames: prepare, step, results."""

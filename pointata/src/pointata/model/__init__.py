@@ -1,1 +1,1 @@
-"""The network, its trainable parts and the bundles it is stored in."""
+"""The network and its parts, frozen and trainable."""

@@ -1,1 +1,1 @@
-"""From a recorded frame to what the network takes."""
+"""From a recorded frame to the points that the network takes: which frames, and which of their points."""

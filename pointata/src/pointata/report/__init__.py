@@ -1,1 +1,1 @@
-"""Pages: charts, pictures and tables."""
+"""Parts of an HTML report: page, charts, pictures and tables."""
