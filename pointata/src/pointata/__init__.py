@@ -17,7 +17,7 @@ from pointata.errors import (
     TooFewPointsError,
     UsageError,
 )
-from pointata.frame import Frame, LabelledFrame
+from pointata.frame import Frame, Image, LabelledFrame
 from pointata.prediction import ActionResult, ActionSegment, Prediction, SemanticResult
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Frame",
+    "Image",
     "InferenceError",
     "InstallationError",
     "LabelledFrame",

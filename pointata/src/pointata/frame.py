@@ -28,6 +28,37 @@ def no_return_rows(points: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
+class Image:
+    """What a camera saw of the scene of a frame.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, red, green, blue; without distortion.
+        K: (3, 3) float64, projects optical axes (x right, y down, z forward) to pixels: [fx s cx; 0 fy cy; 0 0 1].
+        T_sensor_camera: (4, 4) float64, rigid, maps the camera's optical axes to the sensor axes of the points, metres.
+        stamp_ns: time of the exposure, nanoseconds.
+    """
+
+    pixels: NDArray[np.uint8]
+    K: NDArray[np.float64]
+    T_sensor_camera: NDArray[np.float64]
+    stamp_ns: int
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or self.pixels.dtype != np.uint8:
+            raise DataError(
+                f"Image.pixels must be (H, W, 3) uint8, got {self.pixels.shape} {self.pixels.dtype}: convert it to RGB"
+            )
+        K, T = self.K, self.T_sensor_camera
+        if K.shape != (3, 3) or not np.isfinite(K).all() or min(K[0, 0], K[1, 1]) <= 0 or list(K[2]) != [0, 0, 1]:
+            raise DataError(f"Image.K must be [fx s cx; 0 fy cy; 0 0 1] with fx, fy > 0, got {K.tolist()}")
+        if T.shape != (4, 4) or not (is_rigid(T) and is_near(T[:3, 3])):
+            raise DataError(
+                f"Image.T_sensor_camera must be (4, 4), rigid and at most {FARTHEST_POSE_M:.0e} m from the sensor, got "
+                f"{T.tolist()}: is the camera calibrated to this sensor?"
+            )
+
+
+@dataclass(frozen=True)
 class Frame:
     """Finite points of one sensor message, with what is needed to put results back onto it.
 
@@ -43,6 +74,7 @@ class Frame:
         frame_id: name of the sensor frame.
         context_count: how many of the points, the last ones, come from earlier messages (see
             `pointata.preprocessing.merging`): they help the network, but no result is given on them.
+        images: what cameras saw of the same scene, by camera; none, as a rule.
     """
 
     stamp_ns: int
@@ -53,6 +85,7 @@ class Frame:
     T_world_sensor: NDArray[np.float64] = field(default_factory=_identity)
     frame_id: str = ""
     context_count: int = 0
+    images: Mapping[str, Image] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 3:
@@ -84,6 +117,7 @@ class Frame:
         features: Mapping[str, NDArray[np.floating]] | None = None,
         T_world_sensor: NDArray[np.float64] | None = None,
         frame_id: str = "",
+        images: Mapping[str, Image] | None = None,
     ) -> "Frame":
         """Build a frame from raw points: rows with NaN or Inf are left out and remembered in source_index.
 
@@ -93,6 +127,7 @@ class Frame:
             features: optional (M,) channels by name.
             T_world_sensor: (4, 4) float64; None for identity.
             frame_id: name of the sensor frame.
+            images: optional, by camera.
         """
         with np.errstate(over="ignore"):
             single = np.asarray(points, dtype=np.float32)
@@ -107,6 +142,7 @@ class Frame:
             features={name: np.asarray(value[keep], dtype=np.float32) for name, value in (features or {}).items()},
             T_world_sensor=_identity() if T_world_sensor is None else T_world_sensor,
             frame_id=frame_id,
+            images=images or {},
         )
 
 
