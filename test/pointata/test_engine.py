@@ -224,6 +224,7 @@ def test_other_weights_are_those_of_a_recorded_and_of_a_quantised_step(device: s
     combined.load_state_dict(other, strict=False)
     fresh = engine(combined)
     served.load_weights(other)
+    assert isinstance(served._step, type(fresh._step))
     for old, frame in zip(before, frames, strict=True):
         ours, expected = served.step({0: frame})[0], fresh.step({0: frame})[0]
         for task in HEADS:

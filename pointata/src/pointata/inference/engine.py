@@ -67,13 +67,13 @@ class Engine:
     def reset(self, stream: int | None = None) -> None:
         """Forget a stream's past, or everything."""
         if stream is None:
-            self._state: Any = self._served.initial_state(self.streams)
+            self._state: Any = self.network.initial_state(self.streams)
         else:
-            update(self._state, torch.tensor([stream], device=self.device), self._served.initial_state(1))
+            update(self._state, torch.tensor([stream], device=self.device), self.network.initial_state(1))
 
     def distance(self, stream: int) -> float:
         """How far the window of a stream that has a frame lies from the training; see `StreamingNetwork`."""
-        return self._served.window_distance(self._state, stream)
+        return self.network.window_distance(self._state, stream)
 
     def warm_up(self, frames: Sequence[Any]) -> None:
         """Choose the arithmetic, and record the step: as a CUDA graph, or as a trace; streams are forgotten.

@@ -67,7 +67,8 @@ def finite(value: "DataclassInstance", streams: int) -> Tensor:
     numbers = [tensor for tensor in present(value).values() if tensor.is_floating_point()]
     if not numbers:
         return torch.ones(streams, dtype=torch.bool)
-    sums = [tensor.flatten(1).sum(dim=1, dtype=torch.float32) for tensor in numbers]  # a third of isfinite
+    # a third of the time of isfinite
+    sums = [tensor.unsqueeze(-1).flatten(1).sum(dim=1, dtype=torch.float32) for tensor in numbers]
     return torch.stack(sums).sum(dim=0).isfinite()
 
 
