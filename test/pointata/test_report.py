@@ -91,6 +91,7 @@ def test_timeline_draws_every_band_where_it_belongs() -> None:
     assert w2 == pytest.approx(2 * w0 + 1, abs=0.3)
     assert "a <b> & c" in chart.text
     assert "unknown" in chart.text
+    assert chart.text.endswith("0 s0.5 s1 s1.5 s2 s2.5 s3 s3.5 s4 s")
 
 
 def test_timeline_without_frames_is_empty() -> None:
@@ -104,6 +105,7 @@ def test_latency_chart_has_a_dot_per_answer_at_its_height() -> None:
     (x0, y0), (x2, y2), (x3, y3) = dots
     assert x2 - x0 == pytest.approx(2 * (x3 - x2), abs=0.2)  # the unanswered frame keeps its place
     assert y0 - y3 == pytest.approx(y3 - y2, abs=0.2)
+    assert "0 ms8 ms16 ms24 ms32 ms" in chart.text
     assert "p50 20" in chart.text
     assert "p99 30" in chart.text
 

@@ -1,4 +1,7 @@
-"""Charts of a report as inline SVG, coloured by the page's own variables so that they follow light and dark."""
+"""Charts of a report as inline SVG, coloured by the page's own variables so that they follow light and dark.
+
+Needs matplotlib, for the places of the ticks alone: its own SVG knows no variables of the page.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from html import escape
 from itertools import pairwise
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pointata.classes import ClassInfo
@@ -56,7 +60,8 @@ def timeline(name: str, truth: Sequence[Band], predicted: Sequence[Band], classe
     for bands, top, height, caption in rows:
         parts.append(f'<text x="0" y="{top + 16}" class="dim">{caption}</text>')
         parts += [_band(band, origin, scale, top, height, classes) for band in bands]
-    for second in _ticks(length):
+    ticks = np.asarray(MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(0, length))
+    for second in ticks[ticks < length + 1e-6]:
         x = _LEFT + second * scale
         anchor = "end" if second * scale > _WIDTH - _LEFT - 10 else "middle"
         parts.append(f'<text x="{x:.1f}" y="72" class="dim" text-anchor="{anchor}">{second:g} s</text>')
@@ -93,14 +98,14 @@ def latency_chart(name: str, latencies_ms: NDArray[np.floating], p50: float, p99
     """
     height, bottom, right = 190.0, 22.0, 70.0
     known = latencies_ms[np.isfinite(latencies_ms)]
-    top_ms = _round_up(float(known.max()) if len(known) else 1.0)
+    ticks = MaxNLocator(4).tick_values(0, known.max(initial=0.1))
     step = (_WIDTH - _LEFT - right) / max(len(latencies_ms) - 1, 1)
 
     def y_of(ms: float) -> float:
-        return 10 + (height - bottom - 10) * (1 - ms / top_ms)
+        return 10 + (height - bottom - 10) * (1 - ms / ticks[-1])
 
     parts = [f'<svg viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img" aria-label="{escape(name)}: latency over time">']
-    for ms in np.linspace(0, top_ms, 5):
+    for ms in ticks:
         parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - right}" y1="{y_of(ms):.1f}" y2="{y_of(ms):.1f}"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{y_of(ms) + 4:.1f}" class="dim" text-anchor="end">{ms:g} ms</text>')
     for index, ms in enumerate(latencies_ms):
@@ -120,17 +125,3 @@ def latency_chart(name: str, latencies_ms: NDArray[np.floating], p50: float, p99
         f"frame 1 to {len(latencies_ms)}</text>"
     )
     return "".join([*parts, "</svg>"])
-
-
-def _ticks(length: float) -> list[float]:
-    """At most nine round positions from 0 to length."""
-    step = next((s for s in (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600) if length / s <= 8), length / 8)
-    return [index * step for index in range(int(length / step) + 1)]
-
-
-def _round_up(value: float) -> float:
-    """The next value of 1, 2, 4, 5, 8 times a power of ten, above zero."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** np.floor(np.log10(value))
-    return float(next(factor * power for factor in (1, 2, 4, 5, 8, 10) if factor * power >= value * 0.999))

@@ -4,17 +4,17 @@ import base64
 import io
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image  # comes with matplotlib
 
 from pointata.classes import ClassInfo
 from pointata.geometry.axes import forward_from_optical
 from pointata.report.tables import relative_luminance
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 #: Relative luminance below which a colour is hard to see on the ground of the pictures.
 _DARKEST = 0.17
@@ -132,49 +132,25 @@ def _pair(
     classes: Sequence[ClassInfo],
     limits: Limits,
     fill: float,
-) -> tuple[Any, Any]:
+) -> tuple[Figure, Sequence[Axes]]:
     """Figure and axes: (N, 2) places (right, up) coloured by truth and by prediction, later ones on top."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     (left, right), (bottom, top) = limits
     aspect = float(np.clip((top - bottom) / (right - left), 0.4, 1.0))
     figure = Figure(figsize=(2 * _PANEL_INCHES, _PANEL_INCHES * aspect), facecolor=_GROUND)
-    FigureCanvasAgg(figure)
     grid = {"wspace": 0.02, "left": 0.005, "right": 0.995, "top": 0.99, "bottom": 0.01}
     axes = figure.subplots(1, 2, gridspec_kw=grid)
-    scale = _PANEL_INCHES * _DPI * min(1 / (right - left), aspect / (top - bottom))
+    # squares so large that together they would cover `fill` of the picture, 1.2 to 4.2 points wide
+    side = float(np.clip(72 * _PANEL_INCHES * np.sqrt(fill * aspect / max(len(places), 1)), 1.2, 4.2))
     for axis, labels, title in zip(axes, labellings, ("truth", "predicted"), strict=True):
-        image = _paint(places, palette(classes)[labels], limits, scale, fill)
-        axis.imshow(image, extent=(left, right, bottom, top), origin="lower", interpolation="nearest")
-        axis.set(facecolor=_GROUND, xlim=limits[0], ylim=limits[1], xticks=[], yticks=[])
+        axis.scatter(*places.T, c=palette(classes)[labels], s=side**2, marker="s", linewidths=0)
+        axis.set(facecolor=_GROUND, xlim=limits[0], ylim=limits[1], xticks=[], yticks=[], aspect="equal")
         for spine in axis.spines.values():
             spine.set_color(_FAINT)
         axis.text(0.02, 0.98, title, transform=axis.transAxes, color=_TEXT, fontsize=10, va="top", bbox=_BOX)
     return figure, axes
 
 
-def _paint(
-    places: NDArray[np.float64], colors: NDArray[np.float64], limits: Limits, scale: float, fill: float
-) -> NDArray[np.float64]:
-    """Squares of `colors` (N, 3) at `places` on the ground: (H, W, 3), row 0 at the bottom, `scale` pixels per unit.
-
-    The squares are so large that together they would cover `fill` of the image, 2 to 7 pixels wide.
-    """
-    (left, right), (bottom, top) = limits
-    width, height = max(1, round((right - left) * scale)), max(1, round((top - bottom) * scale))
-    ground = np.array([int(_GROUND[index : index + 2], 16) for index in (1, 3, 5)]) / 255
-    image = np.tile(ground, (height, width, 1))
-    side = round(float(np.clip(np.sqrt(fill * width * height / max(len(places), 1)), 2, 7)))
-    steps = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2) - side // 2
-    pixels = np.floor((places - (left, bottom)) * scale).astype(np.int64)[:, None] + steps  # (N, side * side, 2)
-    columns, rows = pixels.reshape(-1, 2).T
-    inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    image[rows[inside], columns[inside]] = np.repeat(colors, side * side, axis=0)[inside]  # the last one wins
-    return image
-
-
-def _scale_bar(axis: "Axes") -> None:
+def _scale_bar(axis: Axes) -> None:
     """A line of round length in the lower right corner."""
     (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
     width = right - left
@@ -185,10 +161,8 @@ def _scale_bar(axis: "Axes") -> None:
     axis.text(start + length / 2, height, f"{length:g} m", **text)
 
 
-def _data_uri(figure: Any) -> str:
+def _data_uri(figure: Figure) -> str:
     """PNG with a palette of 128 colours, a third of the size of true colour."""
-    from PIL import Image  # comes with matplotlib
-
     buffer, small = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor=_GROUND)
     Image.open(buffer).convert("RGB").quantize(128).save(small, format="png", optimize=True)
