@@ -1,12 +1,10 @@
 """What the node needs of a model, and how it gets one from its parameters. Imports no ROS."""
 
-import gc
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, Protocol
 
 from pointata import ClassInfo, Frame, Prediction
-from pointata.inference.stream import PredictorOptions
+from pointata.inference.options import PredictorOptions
 from pointata.system.cores import core_count
 from ros_pointata.config.parameters import Parameters
 
@@ -53,7 +51,7 @@ class ModelMetadata(Protocol):
 class Model(Protocol):
     """Frames in, predictions out; as `pointata.inference.predictor.Predictor`.
 
-    `prepare` is called on a thread of its own, also while another one is in `predict` or `reset`.
+    `prepare` is called on any thread, also while another one is in `predict_batch` or `reset`.
     """
 
     @property
@@ -75,12 +73,18 @@ class Model(Protocol):
         """What can be done with a frame before its turn: sampling."""
         ...
 
-    def predict(self, prepared: Any) -> Prediction:
-        """The prediction for the window that ends at this frame, given as `prepare` left it."""
+    def predict_batch(self, prepared: Mapping[int, Any]) -> dict[int, Prediction]:
+        """The predictions for the windows that end at these frames, as `prepare` left them, by number of the stream.
+
+        A window that a frame cannot continue is emptied first.
+
+        Raises:
+            InferenceError: some streams failed; it names them, and holds what the others answered.
+        """
         ...
 
-    def reset(self) -> None:
-        """Empty the window."""
+    def reset(self, stream: int) -> None:
+        """Empty the window of a stream."""
         ...
 
     def set_options(self, options: PredictorOptions) -> None:
@@ -101,7 +105,6 @@ def load_predictor(parameters: Parameters) -> Model:
     """
     from pointata.inference.predictor import Predictor  # torch takes seconds to import: not before configure
 
-    _leave_modules_to_themselves()
     return Predictor.load(
         parameters.model,
         backbone=parameters.backbone or None,
@@ -123,16 +126,6 @@ def options_of(parameters: Parameters) -> PredictorOptions:
         unknown_score=parameters.action.unknown_score,
         hysteresis_frames=parameters.action.hysteresis_frames,
     )
-
-
-@cache
-def _leave_modules_to_themselves() -> None:
-    """Keep the collector from torch's modules: a full collection over 180,000 objects would hold a cloud up by 50 ms.
-
-    Once: what lives at a later configure, as a runtime that is about to go, must be collected some day.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def overlaps(model: Model, torch_threads: int) -> bool:

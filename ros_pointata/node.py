@@ -2,15 +2,13 @@
 
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.subscription import Subscription
-from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import SetBool, Trigger
 
 from pointata import PointataError
@@ -18,17 +16,13 @@ from pointata.errors import ConfigError
 from pointata.system.memory import keep_freed_memory
 from ros_pointata import executable
 from ros_pointata.config.declaration import declare, read, refusals
-from ros_pointata.config.parameters import LIVE
+from ros_pointata.config.parameters import LIVE, Parameters
 from ros_pointata.io.dds_profile import use_large_cloud_profile
-from ros_pointata.io.qos import input_events, stream_profile
-from ros_pointata.model import ModelLoader, load_predictor
-from ros_pointata.monitoring.continuity import Losses
+from ros_pointata.model import Model, ModelLoader, load_predictor
 from ros_pointata.monitoring.diagnostics import DiagnosticsPublisher
 from ros_pointata.monitoring.health import PARAMETERS, Health
-from ros_pointata.monitoring.watch import Watch
-from ros_pointata.runtime import Runtime
+from ros_pointata.runtime.runtime import Runtime
 
-INPUT = "~/input/pointcloud"
 NOT_CONFIGURED = "no model is loaded: configure the node first"
 
 
@@ -46,11 +40,8 @@ class PointataNode(LifecycleNode):
         self.health = Health()
         self.ending: Future[None] = Future()
         self._wake = self.create_guard_condition(lambda: None)
-        self._losses = Losses()
         self._load_model = load_model
         self._runtime: Runtime | None = None
-        self._subscription: Subscription | None = None
-        self._watch: Watch | None = None
         self._refused = self._declare_parameters()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
@@ -77,22 +68,18 @@ class PointataNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the input."""
-        runtime = self._runtime
-        assert runtime is not None  # the state machine lets no unconfigured node in here
+        assert self._runtime is not None  # the state machine lets no unconfigured node in here
         result = super().on_activate(state)
-        self._losses.forget()
-        qos, events = stream_profile(runtime.parameters.input), input_events(self.health, self._losses)
-        self._subscription = self.create_subscription(PointCloud2, INPUT, self._on_cloud, qos, event_callbacks=events)
-        self._watch = Watch(self, self._subscription, runtime.publishers, self.health)
+        self._runtime.lane.open_input()
         self.health.fail("")
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close the input and let the worker finish; the model stays loaded, its window is emptied."""
-        self._close_input()
         if self._runtime is not None:
+            self._runtime.lane.close_input()
             self._runtime.drain()
-            self._runtime.reset("deactivated")
+            self._runtime.lane.reset("deactivated")
         self.health.fail("not active")
         return super().on_deactivate(state)
 
@@ -132,30 +119,14 @@ class PointataNode(LifecycleNode):
 
     def release(self) -> None:
         """Stop the worker and free model, outputs and input; the node can be configured again."""
-        self._close_input()
         runtime, self._runtime = self._runtime, None
         if runtime is not None:
             runtime.close()
         self.health.fail("not configured")
 
-    def _close_input(self) -> None:
-        if self._subscription is not None:
-            self.destroy_subscription(self._subscription)
-            self._subscription = None
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
-
-    def _on_cloud(self, msg: PointCloud2, info: Mapping[str, Any]) -> None:
-        assert self._runtime is not None  # the input is open from activate to deactivate
-        assert self._subscription is not None
-        publishers = self._subscription.get_publisher_count()
-        self.health.count("messages lost", self._losses.before(info["publication_sequence_number"], publishers))
-        self._runtime.accept(msg)
-
     def _look(self) -> None:
-        if self._watch is not None:
-            self._watch.look()
+        if self._runtime is not None:
+            self._runtime.lane.look()
 
     def _report_failure(self, error: Exception) -> None:
         expected = isinstance(error, PointataError)
@@ -202,16 +173,22 @@ class PointataNode(LifecycleNode):
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = self._runtime is not None, NOT_CONFIGURED
         if self._runtime is not None:
-            self._runtime.reset("asked for by ~/reset")
+            self._runtime.lane.reset("asked for by ~/reset")
             response.message = "the window is emptied before the next cloud"
         return response
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         response.success, response.message = self._runtime is not None, NOT_CONFIGURED
         if self._runtime is not None:
-            self._runtime.enable(request.data)
+            self._runtime.lane.enable(request.data)
             response.message = "clouds are taken" if request.data else "clouds are ignored"
         return response
+
+
+def _load_and_freeze(parameters: Parameters) -> Model:
+    """`load_predictor`, for a process that is there for the node alone."""
+    executable.freeze_modules()
+    return load_predictor(parameters)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -222,4 +199,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     keep_freed_memory()
     ends = executable.catch_signals()
     executable.start_ros("pointata_node", arguments)
-    return executable.leave(executable.run(PointataNode(), ends))
+    return executable.leave(executable.run(PointataNode(_load_and_freeze), ends))

@@ -9,7 +9,7 @@ import torch
 
 from pointata.inference.cuda_graph import GraphedStep
 from pointata.inference.engine import Engine, Scores
-from pointata.inference.precision import Precision
+from pointata.inference.options import Precision
 from pointata.model.state import Clip
 from pointata.preprocessing.label_upsampling import upsample_labels
 from pointata.preprocessing.sampling import sample_frame, to_clip

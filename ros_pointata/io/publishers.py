@@ -51,6 +51,7 @@ class Outputs:
             )
             for topic, kind in topics.items()
         }
+        self._closed = False
         self._latched = [self._latch(metadata.name, head, classes) for head, classes in self._heads.items()]
 
     def publish(self, cloud: DecodedCloud, prediction: Prediction) -> None:
@@ -77,8 +78,14 @@ class Outputs:
         if self._wanted(TIMINGS):
             self.publishers[TIMINGS].publish(timings_message(cloud.header, timings_ms))
 
+    @property
+    def is_open(self) -> bool:
+        """False once ROS is shutting down or the topics were taken back."""
+        return not self._closed and self._node.context.ok()
+
     def close(self) -> None:
         """Take the topics back."""
+        self._closed = True
         for publisher in self.publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
         for publisher in self._latched:

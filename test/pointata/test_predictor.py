@@ -136,6 +136,8 @@ def test_clouds_of_any_size(count: int) -> None:
         ({"stamp_ns": 10**18}, "time went back"),
         ({"stamp_ns": 10**18 + 5 * 10**9}, "gap"),
         ({"frame_id": "other"}, "frame_id changed"),
+        ({"layout": "xyzi"}, "the point layout of the clouds changed"),
+        ({"pose_known": False}, "ego motion was lost"),
     ],
 )
 def test_a_broken_stream_starts_a_new_window(change: dict[str, object], reason: str) -> None:

@@ -24,7 +24,8 @@ from std_msgs.msg import Header
 from pointata import ActionResult, ActionSegment, ClassInfo, Frame, Prediction, SemanticResult
 from pointata.classes import class_list
 from pointata.data.encoded_cloud import EncodedCloud
-from pointata.inference.stream import PredictorOptions
+from pointata.inference.options import PredictorOptions
+from pointata.inference.stream import Stream
 from ros_pointata.config.parameters import Parameters
 from ros_pointata.executable import spin
 from ros_pointata.io.cloud import ns_to_stamp, to_message
@@ -62,34 +63,42 @@ class StandInModel:
         self.resets = 0
         self.threads: set[int] = set()
         self.fail_at: set[int] = set()
-        self._window: list[int] = []
+        self._stream = Stream(self.metadata.window_frames, PredictorOptions())
 
     def prepare(self, frame: Frame) -> Frame:
         return frame
 
-    def predict(self, frame: Frame) -> Prediction:
+    def predict_batch(self, frames: Mapping[int, Frame]) -> dict[int, Prediction]:
+        return {number: self._predict(frame) for number, frame in frames.items()}
+
+    def _predict(self, frame: Frame) -> Prediction:
         self.threads.add(threading.get_ident())
         time.sleep(self.delay_s)
         if frame.stamp_ns in self.fail_at:
             raise RuntimeError(f"stand-in failure at {frame.stamp_ns}")
         self.frames.append(frame)
-        self._window = [*self._window, frame.stamp_ns][-self.metadata.window_frames :]
+        reason = self._stream.discontinuity(frame)
+        if reason is not None:
+            self._stream.reset()
+        self._stream.append(frame)
+        begin_ns, count = self._stream.window_start_ns, self._stream.frame_count
         action = action_of(frame.stamp_ns)
         scores = np.eye(2, dtype=np.float32)[action]
         return Prediction(
             stamp_ns=frame.stamp_ns,
-            window_start_ns=self._window[0],
-            frame_count=len(self._window),
-            action=ActionResult(action, 1.0, scores, unknown=len(self._window) < 2),
-            segments=(ActionSegment(self._window[0], frame.stamp_ns, action, 0.5),),
+            window_start_ns=begin_ns,
+            frame_count=count,
+            action=ActionResult(action, 1.0, scores, unknown=count < 2),
+            segments=(ActionSegment(begin_ns, frame.stamp_ns, action, 0.5),),
             semantic=SemanticResult(labels_of(frame.points), np.full(len(frame.points), 0.75, dtype=np.float32)),
             timings_ms={"sample": 1.0, "model": 2.0, "restore": 3.0},
+            reset_reason=reason,
         )
 
-    def reset(self) -> None:
+    def reset(self, stream: int) -> None:
         self.threads.add(threading.get_ident())
         self.resets += 1
-        self._window = []
+        self._stream.reset()
 
     def set_options(self, options: PredictorOptions) -> None:
         self.options = options

@@ -7,8 +7,8 @@ from module_graph import ModuleGraph
 GRAPH = ModuleGraph(Path(__file__).resolve().parents[2] / "ros_pointata", generated=("msg", "srv"))
 #: From the bottom to the top: what a name imports stands before it.
 ORDER = (
-    *("arguments", "launch_checks", "config", "monitoring", "worker"),
-    *("model", "io", "motion", "pipeline", "runtime", "executable", "node"),
+    *("arguments", "commands", "launch_checks", "config", "monitoring"),
+    *("model", "io", "motion", "runtime", "executable", "node"),
     *("replay", "testing"),
 )
 MOST_AT_THE_TOP = 8
@@ -32,4 +32,4 @@ def test_few_modules_stand_at_the_top() -> None:
 
 def test_the_graph_sees_the_imports() -> None:
     """The checks above would pass if nothing were found."""
-    assert {"io.cloud", "monitoring.health", "motion.sources", "worker"} <= GRAPH.imports("pipeline")
+    assert {"io.publishers", "motion.sources", "monitoring.health", "runtime.worker"} <= GRAPH.imports("runtime.lane")

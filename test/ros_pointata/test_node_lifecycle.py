@@ -19,7 +19,7 @@ from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from std_srvs.srv import SetBool, Trigger
 
-import ros_pointata.runtime
+import ros_pointata.runtime.runtime
 from pointata import BundleError
 from ros_pointata.config.parameters import SPECS, Parameters
 from ros_pointata.io.cloud import decode_field, ns_to_stamp
@@ -81,7 +81,7 @@ def test_cleanup_frees_the_model_and_ends_its_threads(frozen: bool) -> None:
     models: list[weakref.ref[StandInModel]] = []
 
     def load(parameters: Parameters) -> StandInModel:
-        if frozen:  # as load_predictor does, with whatever of the runtime there is by then
+        if frozen:  # as freeze_modules does, with whatever of the runtime there is by then
             gc.freeze()
         model = StandInModel()
         models.append(weakref.ref(model))
@@ -92,10 +92,10 @@ def test_cleanup_frees_the_model_and_ends_its_threads(frozen: bool) -> None:
         harness.publish(cloud(SECOND, some_points()), answered=1)
         assert harness.change_state("deactivate")
         assert models[0]() is not None
+        gc.disable()
         assert harness.change_state("cleanup")
-        gc.collect()
         assert models[0]() is None
-        gc.unfreeze()
+        gc.enable()
         assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("pointata_")]
 
 
@@ -245,7 +245,7 @@ def test_a_second_life_counts_on_and_starts_without_warnings(running: Harness) -
 def test_a_cloud_that_takes_for_ever_holds_no_transition_up_and_is_accounted_for(
     running: Harness, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(ros_pointata.runtime, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(ros_pointata.runtime.runtime, "PATIENCE_S", 0.2)
     running.model.delay_s = 4.0
     for number in range(3):
         running.publish(cloud(number * STEP, some_points(seed=number)))

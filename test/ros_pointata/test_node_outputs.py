@@ -218,7 +218,7 @@ def test_a_changed_point_layout_empties_the_window(running: Harness) -> None:
         running.publish(cloud(number * STEP, some_points(), intensity=np.zeros(50)), answered=number + 1)
     running.wait_until(lambda: len(running.received[ACTION]) == 6)
     assert [message.frame_count for message in running.received[ACTION]] == [1, 2, 3, 1, 2, 3]
-    assert running.model.resets == 1
+    assert running.settled(6)["resets"] == 1
     running.wait_until(lambda: "the point layout" in running.node.health.values()["last reset"])
 
 

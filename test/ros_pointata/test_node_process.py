@@ -24,7 +24,7 @@ import ros_pointata.node as node
 def load(parameters):
     sys.stderr.write("loading\\n"); sys.stderr.flush()
     threading.Lock().acquire() and threading.Event().wait()
-node.PointataNode.__init__.__defaults__ = (load, *node.PointataNode.__init__.__defaults__[1:])
+node.load_predictor = load
 sys.exit(node.main(sys.argv))
 """
 SIGNALS = [signal.SIGINT, signal.SIGTERM]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pointata.data.datasets import open_dataset
     from pointata.data.open import open_recording
     from pointata.evaluation.offline import evaluate
+    from pointata.inference.options import PredictorOptions
     from pointata.inference.predictor import Predictor
-    from pointata.inference.stream import PredictorOptions
     from pointata.model.pointata import PointATA
 
 __version__ = "0.1.0"
@@ -63,7 +63,7 @@ __all__ = [
 _LATER = {
     "PointATA": "pointata.model.pointata",
     "Predictor": "pointata.inference.predictor",
-    "PredictorOptions": "pointata.inference.stream",
+    "PredictorOptions": "pointata.inference.options",
     "evaluate": "pointata.evaluation.offline",
     "load_bundle": "pointata.bundles.bundle",
     "open_recording": "pointata.data.open",

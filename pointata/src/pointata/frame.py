@@ -1,6 +1,6 @@
 """One point cloud of a point video, as every part of pointata takes it."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -72,6 +72,9 @@ class Frame:
         T_world_sensor: (4, 4) float64, rigid, maps sensor to world (odometry) coordinates, metres, at most 1e7 from the
             origin; identity where unknown.
         frame_id: name of the sensor frame.
+        layout: how the message laid its points out; another one within a stream is another sensor. None where the
+            source has no layout.
+        pose_known: False where `T_world_sensor` is the identity because the sensor's own motion is not known for now.
         context_count: how many of the points, the last ones, come from earlier messages (see
             `pointata.preprocessing.merging`): they help the network, but no result is given on them.
         images: what cameras saw of the same scene, by camera; none, as a rule.
@@ -84,6 +87,8 @@ class Frame:
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     T_world_sensor: NDArray[np.float64] = field(default_factory=_identity)
     frame_id: str = ""
+    layout: Hashable = None
+    pose_known: bool = True
     context_count: int = 0
     images: Mapping[str, Image] = field(default_factory=dict)
 

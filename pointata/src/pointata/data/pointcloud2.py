@@ -28,6 +28,7 @@ class DecodedCloud:
         xyz: (M, 3) float32, metres, sensor axes; invalid points keep their NaN or Inf.
         valid: (N,) int64, rows of `xyz` whose three coordinates are finite, ascending.
         features: (M,) float32 channels by name, those that were asked for.
+        layout: see `layout_key`.
     """
 
     header: Any
@@ -36,6 +37,7 @@ class DecodedCloud:
     xyz: NDArray[np.float32]
     valid: NDArray[np.int64]
     features: Mapping[str, NDArray[np.float32]]
+    layout: Hashable = None
 
     @property
     def stamp_ns(self) -> int:
@@ -47,12 +49,15 @@ class DecodedCloud:
         """Name of the sensor frame."""
         return str(self.header.frame_id)
 
-    def frame(self, T_world_sensor: NDArray[np.float64] | None = None, stamp_ns: int | None = None) -> Frame:
+    def frame(
+        self, T_world_sensor: NDArray[np.float64] | None = None, stamp_ns: int | None = None, pose_known: bool = True
+    ) -> Frame:
         """The valid points as a Frame, whose `source_index` and `source_count` refer to the M source points.
 
         Args:
             T_world_sensor: (4, 4) float64, sensor to world; None for identity.
             stamp_ns: replaces the header's stamp.
+            pose_known: as of the Frame.
         """
         everything = len(self.valid) == len(self.xyz)
         return Frame(
@@ -63,6 +68,8 @@ class DecodedCloud:
             features={name: value if everything else value[self.valid] for name, value in self.features.items()},
             T_world_sensor=np.eye(4) if T_world_sensor is None else T_world_sensor,
             frame_id=self.frame_id,
+            layout=self.layout,
+            pose_known=pose_known,
         )
 
 
@@ -92,7 +99,7 @@ def decode_cloud(msg: Any, feature_names: Sequence[str] = ()) -> DecodedCloud:
     xyz = grid.reshape(-1, 3)
     valid = finite_rows(xyz)
     flat = {name: value.reshape(-1) for name, value in features.items()}
-    return DecodedCloud(msg.header, height, width, xyz, valid, flat)
+    return DecodedCloud(msg.header, height, width, xyz, valid, flat, layout_key(msg))
 
 
 def decode_field(msg: Any, name: str) -> NDArray[Any]:

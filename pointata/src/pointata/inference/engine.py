@@ -12,7 +12,8 @@ from torch import Tensor
 
 from pointata.errors import ConfigError, InferenceError
 from pointata.inference.cuda_graph import GraphedStep
-from pointata.inference.precision import DTYPES, Precision, autocast, check_precision
+from pointata.inference.options import Precision
+from pointata.inference.precision import DTYPES, autocast, check_precision
 from pointata.inference.quantized import quantized
 from pointata.inference.recording import Step, record
 from pointata.model.streaming import StreamingNetwork

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
 from pointata.errors import ConfigError
+from pointata.inference.options import Device, Precision
 
-#: Arithmetic of a step. "auto" tries the others when it warms up, and keeps one that is faster and agrees.
-Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
 #: What autocast computes in; None leaves float32.
 DTYPES: Mapping[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -32,7 +31,7 @@ def choose_device(device: str) -> torch.device:
 
     Of several GPUs it is the first that the process sees: CUDA_VISIBLE_DEVICES chooses.
     """
-    if device not in ("auto", "cpu", "cuda"):
+    if device not in get_args(Device):
         raise ConfigError(f"device must be auto, cpu or cuda, got {device!r}; CUDA_VISIBLE_DEVICES chooses among GPUs")
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

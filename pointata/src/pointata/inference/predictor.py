@@ -16,8 +16,9 @@ from pointata.errors import BundleError, InferenceError
 from pointata.frame import Frame
 from pointata.inference.decision import action_voters
 from pointata.inference.engine import Engine, Scores
-from pointata.inference.precision import Precision, choose_device
-from pointata.inference.stream import PredictorOptions, Stream
+from pointata.inference.options import Precision, PredictorOptions
+from pointata.inference.precision import choose_device
+from pointata.inference.stream import Stream
 from pointata.model.streaming import StreamingNetwork
 from pointata.prediction import Prediction
 from pointata.system.cores import core_count
@@ -184,7 +185,7 @@ class Predictor:
     def predict_batch(self, prepared: Mapping[int, PreparedFrame]) -> dict[int, Prediction]:
         """The newest frames of several streams, by stream number, in one step of the network.
 
-        A backward time jump, a pause over `max_gap_s` or another `frame_id` empties that stream's window first.
+        A frame that cannot continue its stream's window (see `Stream.discontinuity`) empties it first.
 
         Raises:
             InferenceError: the network's scores or state are not finite. The streams that it names start anew; the
