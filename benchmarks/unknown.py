@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata import DataError, Frame, LabelledFrame
-from pointata.data.datasets import open_dataset
-from pointata.data.open import open_recording
+from pointata.data.open import open_dataset, open_recording
 from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.system.optional import import_optional
 

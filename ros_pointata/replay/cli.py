@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pointata import DataError, PointataError
-from pointata.data.open import LAYOUTS, open_recording
-from pointata.data.options import option_value
+from pointata.data.open import known_layouts, open_recording
 from pointata.data.recording import Recording
 from pointata.paths import check_output_folder
 from ros_pointata.arguments import at_least_one, at_least_zero, positive
@@ -58,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="replay",
         description="Play a recording or the simulator as sensor_msgs/PointCloud2.",
-        epilog=f"SOURCE is one of:\n  {LAYOUTS}",
+        epilog=f"SOURCE is one of these {known_layouts()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -158,8 +157,8 @@ def _report(player: "Player", summary: Path | None) -> None:
         summary.write_text(json.dumps(sent.as_dict(), indent=1))
 
 
-def _key_value(text: str) -> tuple[str, bool | int | float | str]:
+def _key_value(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    return key, option_value(value)
+    return key, value

@@ -84,9 +84,7 @@ class ChildProcess:
     def require_running(self) -> None:
         """Raise RunError where the process has ended."""
         if self.returncode is not None:
-            raise RunError(
-                f"the {self.name} ended with status {self.returncode}; its last words:\n{self.last_words()}"
-            )
+            raise RunError(f"the {self.name} ended with status {self.returncode}; its last words:\n{self.last_words()}")
 
     def last_words(self, lines: int = 12) -> str:
         """End of the process's output, with its place."""

@@ -1,23 +1,23 @@
 """The registry, the sets made of recordings (MARS, SemanticKITTI, KITTI raw, simulator), and real data."""
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from dataset_checks import check_sources
+from own_folder import write_set
 
 from pointata import UNLABELLED, DataError
 from pointata.classes import class_list
+from pointata.data.check import verify
 from pointata.data.dataset import Dataset, Video
-from pointata.data.datasets import open_dataset, verify
 from pointata.data.formats.mars import ACTIONS, mars
+from pointata.data.open import names_dataset, open_dataset
 from pointata.data.simulator import ROOM_CLASSES, RoomSimulator, StreetSimulator
 from pointata.frame import Frame, LabelledFrame
 
@@ -145,14 +145,25 @@ def test_simulated_rooms_are_those_of_the_simulator() -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("imagenet:/data", r"(?s)names no data set.*msr-action3d: .*mars: .*sim: .*recordings: "),
-        ("mars", "names no data set"),
-        ("mars:", "names no data set"),
+        ("imagenet:/data", r"(?s)there is no format imagenet; known are.*mars: .*msr-action3d: .*recordings: .*sim: "),
+        ("hio4d:/data", "there is no format hio4d; did you mean hoi4d"),
+        ("mars", r"(?s)mars does not exist; known are.*mars: a folder with subject"),
+        ("mars:", "mars: does not exist; mars needs a folder with subject"),
+        (".", r"is not a data set; known are"),
+        ("bag:x.mcap", "bag:x.mcap is not a data set; known are"),
+        (
+            "sim:room?seed=3",
+            r"sim:room\?seed=3 is one recording; a data set also needs recordings=\.\.\.: .*recordings=20",
+        ),
         ("mars:/nowhere/at/all", "does not exist; mars needs a folder with subject"),
-        ("sim:moon", "no scene 'moon'"),
+        ("sim:moon?recordings=2", "no scene 'moon'"),
         ("sim:room?recordings=0", "at least 1 recording"),
-        ("sim:room?speed=3", "unknown option speed; known: recordings, frames, validation, test"),
-        ("sim:room?frames=long", "frames must be a whole number, got 'long'"),
+        (
+            "sim:room?recordings=2&frame=3",
+            r"unknown option frame; did you mean frames\?; known: recordings \(a whole number\); frames \(a whole n",
+        ),
+        ("sim:room?recordings=2&frames=long", "frames must be a whole number, not 'long'"),
+        ("sim:room?recordings", "write recordings as recordings=VALUE"),
         ("mars:.?stride=2", "unknown option stride; known: none"),
     ],
 )
@@ -161,11 +172,16 @@ def test_registry_says_what_it_needs(spec: str, words: str) -> None:
         open_dataset(spec)
 
 
-def test_registry_hands_own_recordings_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = SimpleNamespace(own_recordings=lambda root: ("opened", root))
-    monkeypatch.setitem(sys.modules, "pointata.data.formats.own_recordings", module)
-    monkeypatch.setenv("HOME", str(tmp_path.parent))
-    assert open_dataset(f"recordings:~/{tmp_path.name}") == ("opened", tmp_path)  # type: ignore[comparison-overlap]
+def test_a_folder_with_a_manifest_is_own_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_set(tmp_path / "set")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for spec in ("recordings:~/set", "~/set", tmp_path / "set"):
+        found = open_dataset(spec)
+        assert (found.name, [video.name for video in found.videos]) == ("set", ["a", "b", "c.npz"])
+        assert names_dataset(spec)
+    assert [video.name for video in open_dataset("recordings:~/set?video=b").videos] == ["b"]
+    with pytest.raises(DataError, match=r"data set set has no video c\.npy; did you mean c\.npz\?"):
+        open_dataset("recordings:~/set?video=c.npy")
 
 
 def frames_of(*items: LabelledFrame) -> Iterable[LabelledFrame]:

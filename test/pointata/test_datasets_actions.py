@@ -6,22 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_checks import check_sources, write_clouds
+from dataset_checks import HEIGHT, WIDTH, check_sources, write_clouds, write_depth, write_ntu
 
 from pointata import DataError
-from pointata.data.datasets import open_dataset, verify
+from pointata.data.check import verify
 from pointata.data.formats import msr_action3d as msr
 from pointata.data.formats import ntu_rgbd as ntu
-
-WIDTH, HEIGHT = 8, 6
-
-
-def write_depth(path: Path, frames: list[dict[tuple[int, int], int]]) -> None:
-    """A depth video of 8 x 6 pixels: millimetres by (column, row), 0 elsewhere."""
-    content = struct.pack("<3I", len(frames), WIDTH, HEIGHT)
-    for frame in frames:
-        content += b"".join(struct.pack("<I", frame.get((u, v), 0)) for v in range(HEIGHT) for u in range(WIDTH))
-    path.write_bytes(content)
+from pointata.data.open import open_dataset
 
 
 @pytest.fixture
@@ -85,11 +76,6 @@ def test_msr_refuses_bad_files_when_opened(depth_folder: Path, damage: Callable[
     damage(depth_folder / "a01_s01_e01_sdepth.bin")
     with pytest.raises(DataError, match=words):
         msr.msr_action3d(depth_folder)
-
-
-def write_ntu(folder: Path, name: str, frames: int = 5) -> None:
-    clouds = [np.array([[0.01, -0.02, 0.04 + 0.001 * t]] * (t + 1), dtype=np.float32) for t in range(frames)]
-    write_clouds(folder / f"{name}.npz", "data", clouds)
 
 
 def test_ntu_points_strides_and_cross_subject_split(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dataset_checks import check_sources, write_clouds
 
 from pointata import DataError
-from pointata.data.datasets import verify
+from pointata.data.check import verify
 from pointata.data.formats import msr_action3d as msr
 
 

@@ -7,26 +7,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from dataset_checks import check_sources
+from dataset_checks import check_sources, write_hoi4d, write_synthia
 
 from pointata import UNLABELLED, DataError
-from pointata.data.datasets import open_dataset, verify
+from pointata.data.check import verify
 from pointata.data.formats.hoi4d import hoi4d
 from pointata.data.formats.synthia4d import CLASSES, synthia4d
-
-
-def write_hoi4d(path: Path, sequences: int, first: float = 0.0, **changes: Any) -> None:
-    """Sequences of 4 frames of 5 points; each number in pcd occurs once."""
-    shape = (sequences, 4, 5, 3)
-    arrays = {
-        "pcd": first + np.arange(np.prod(shape), dtype=np.float32).reshape(shape),
-        "center": np.zeros((sequences, 4, 3)),
-        "label": (np.arange(sequences * 4) % 19).reshape(sequences, 4),
-    } | changes
-    with h5py.File(path, "w") as file:
-        for name, array in arrays.items():
-            if array is not None:
-                file[name] = array
+from pointata.data.open import open_dataset
 
 
 def test_hoi4d_sequences_frames_and_labels(tmp_path: Path) -> None:
@@ -92,23 +79,7 @@ def test_hoi4d_refuses_truncated_and_missing_files(tmp_path: Path) -> None:
         hoi4d(tmp_path)
 
 
-CAMERA = (10.0, 2.0, 30.0)
-#: Road 2 m below and 5 m along z, building to one side, lane marking, traffic light, and three unlabelled ids.
-POINTS = [(10, 0, 35), (13, 9, 30), (9, 0, 30), (10, 5, 20), (10, 4, 30), (10, 4, 30), (10, 4, 30)]
-RAW = [3, 2, 12, 15, 0, 13, 1]
 NAMES = ["road", "building", "lane marking", "traffic light", None, None, None]
-
-
-def write_synthia(path: Path, up: float = 1.0, **changes: Any) -> None:
-    path.parent.mkdir(exist_ok=True)
-    flip = np.array([1.0, up, 1.0])
-    arrays = {
-        "pc": np.array(POINTS) * flip,
-        "rgb": np.arange(21).reshape(7, 3) / 21,
-        "semantic": np.array(RAW, dtype=np.int32),
-        "center": np.array(CAMERA) * flip,
-    } | changes
-    np.savez_compressed(path, **{name: array for name, array in arrays.items() if array is not None})
 
 
 @pytest.mark.parametrize("up", [1.0, -1.0])

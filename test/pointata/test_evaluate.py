@@ -20,12 +20,13 @@ from pointata.bundles.bundle import load_bundle
 from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import ClassInfo, class_list
 from pointata.cli import main
-from pointata.data.dataset import Dataset, Video
+from pointata.data.dataset import Dataset, Video, VideoRecording
 from pointata.data.formats.own_recordings import own_recordings
+from pointata.data.open import names_dataset
 from pointata.data.recording import Recording
 from pointata.errors import ConfigError, PointataError
 from pointata.evaluation.offline import evaluate
-from pointata.evaluation.sources import Choice, VideoRecording, names_dataset, open_sources
+from pointata.evaluation.sources import Choice, open_sources
 from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
@@ -333,7 +334,16 @@ def test_a_data_set_is_measured_by_split_or_by_subjects(
 
 @pytest.mark.parametrize(
     ("source", "is_set"),
-    [("recordings:x", True), ("nosuch:x", True), ("sim:room?seed=0", False), ("a/b:c", False), ("walk.mcap", False)],
+    [
+        ("recordings:x", True),
+        ("mars:x?video=y", True),
+        ("sim:room?seed=0", False),
+        ("sim:room", False),
+        ("sim:room?recordings=2", True),
+        ("a/b:c", False),
+        ("walk.mcap", False),
+        ("bag:walk.mcap", False),
+    ],
 )
 def test_a_data_set_is_told_from_a_recording(source: str, is_set: bool) -> None:
     assert names_dataset(source) == is_set
@@ -346,7 +356,7 @@ def test_a_file_with_a_colon_in_its_name_is_a_recording(tmp_path: Path, monkeypa
 
 
 SET_ERRORS: list[tuple[str, Choice, str]] = [
-    ("nosuch:set", Choice(), "'nosuch:set' names no data set; give NAME:PATH with one of"),
+    ("record:set", Choice(), "record:set: there is no format record; did you mean recordings?"),
     ("recordings:nowhere", Choice(), "nowhere does not exist; recordings needs a folder"),
     ("recordings:set", Choice("val"), "no video in the split val; it has videos in train (2), test (1), of the subj"),
     ("recordings:set", Choice(subjects=("bob", "eve")), "data set set has no subject eve; it has videos in train (2)"),

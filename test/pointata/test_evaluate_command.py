@@ -17,6 +17,7 @@ from own_folder import write_set
 
 from pointata.bundles.bundle import load_bundle, read_metadata
 from pointata.cli import main
+from pointata.data.dataset import VideoRecording
 from pointata.data.formats.own_recordings import own_recordings
 from pointata.data.open import open_recording
 from pointata.data.recording import Origin
@@ -24,7 +25,6 @@ from pointata.evaluation.caveats import caveats
 from pointata.evaluation.display import FrameCount
 from pointata.evaluation.offline import Part
 from pointata.evaluation.score import reasons
-from pointata.evaluation.sources import VideoRecording
 from pointata.evaluation.training_overlap import TrainedOn
 from pointata.inference.predictor import Predictor
 

@@ -138,7 +138,7 @@ def test_no_manifest(tmp_path: Path) -> None:
 
 
 DAMAGES: list[tuple[Callable[[Path], object], str]] = [
-    (remove(*[f"a/000{i}.npz" for i in range(5)]), "a is no recording that pointata knows"),
+    (remove(*[f"a/000{i}.npz" for i in range(5)]), "a is not a recording that pointata knows"),
     (lambda root: (root / "a/0000.npz").write_bytes(b"PK\x03\x04 cut off"), "0000.npz cannot be read as .npz"),
     (lambda root: (root / "a/0000.npz").write_bytes(b""), "0000.npz cannot be read as .npz"),
     (one_array, "0000.npz cannot be read as .npz"),

@@ -326,10 +326,10 @@ def test_unknown_paths_and_options_are_explained(kitti: Path, tmp_path: Path) ->
     with pytest.raises(DataError, match=r"Did you mean .*2011_09_26_drive_0001_sync"):
         open_recording(kitti.parent)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no recording that pointata knows"):
+    with pytest.raises(DataError, match="is not a recording that pointata knows"):
         open_recording(tmp_path / "empty")
     (tmp_path / "notes.txt").write_text("text")
-    with pytest.raises(DataError, match="no recording that pointata knows"):
+    with pytest.raises(DataError, match="is not a recording that pointata knows"):
         open_recording(tmp_path / "notes.txt")
     with pytest.raises(DataError, match="stride"):
         open_recording(kitti, stride=2)
@@ -369,5 +369,5 @@ def test_the_simulator_is_a_recording() -> None:
         name = option.partition("=")[0]
         with pytest.raises(DataError, match=f"{name} must be a {kind}, not"):
             open_recording(f"sim:room?{option}")
-    with pytest.raises(DataError, match="no such scene"):
+    with pytest.raises(DataError, match="no scene 'forest'; give room or street"):
         open_recording("sim:forest")

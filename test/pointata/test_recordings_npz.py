@@ -32,8 +32,8 @@ def test_one_file_with_a_clip_is_a_recording(tmp_path: Path) -> None:
 
 
 def test_a_set_with_its_manifest_is_no_recording(tmp_path: Path) -> None:
-    """Also where clips lie beside the manifest."""
-    with pytest.raises(DataError, match=r"no recording that pointata knows\. Did you mean .*/a\?"):
+    """Also where clips lie beside the manifest; its recordings have names."""
+    with pytest.raises(DataError, match=r"has 3 videos; name one, as in .*\?video=a \(others: b, c\.npz\)"):
         open_recording(write_set(tmp_path))
 
 
@@ -48,7 +48,7 @@ def test_a_set_with_its_manifest_is_no_recording(tmp_path: Path) -> None:
 def test_files_of_other_data_sets_are_not_taken_for_frames(tmp_path: Path, content: dict[str, np.ndarray]) -> None:
     for index in range(2):
         np.savez(tmp_path / f"{index}.npz", **content)  # type: ignore[arg-type]
-    with pytest.raises(DataError, match="no recording that pointata knows"):
+    with pytest.raises(DataError, match="is not a recording that pointata knows"):
         open_recording(tmp_path)
     with pytest.raises(DataError, match=r"0\.npz: the points of a clip must be \(T, N, 3\)"):
         open_recording(tmp_path / "0.npz")

@@ -22,8 +22,7 @@ from pointata.prediction import ActionResult, ActionSegment, Prediction, Semanti
 
 if TYPE_CHECKING:
     from pointata.bundles.bundle import load_bundle
-    from pointata.data.datasets import open_dataset
-    from pointata.data.open import open_recording
+    from pointata.data.open import open_dataset, open_recording
     from pointata.evaluation.offline import evaluate
     from pointata.inference.options import PredictorOptions
     from pointata.inference.predictor import Predictor
@@ -67,7 +66,7 @@ _LATER = {
     "evaluate": "pointata.evaluation.offline",
     "load_bundle": "pointata.bundles.bundle",
     "open_recording": "pointata.data.open",
-    "open_dataset": "pointata.data.datasets",
+    "open_dataset": "pointata.data.open",
 }
 
 

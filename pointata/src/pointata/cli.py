@@ -59,6 +59,7 @@ COMMANDS = {
         "train a bundle's action heads further, its trunk frozen",
     ),
     "evaluate": Command("pointata.evaluation.command", "run", "", "measure a bundle on recordings or a data set"),
+    "check-data": Command("pointata.data.check", "run", "", "say what a data set holds, and whether it can be read"),
     "info": Command("pointata.cli", "info", "", "show what a bundle says of itself"),
 }  # fmt: skip
 

@@ -1,5 +1,8 @@
 """Text that comes from elsewhere, made fit for a sentence."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 #: Characters of a foreign name that a sentence holds at most.
 LONGEST = 80
 
@@ -7,3 +10,9 @@ LONGEST = 80
 def cut(text: str, limit: int = LONGEST) -> str:
     """`text`, with an ellipsis and its length where it is longer than `limit` characters."""
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """ "; did you mean NAME?" for the known name that is nearest to the given one; empty where none is near."""
+    near = get_close_matches(given, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,21 +1,24 @@
-"""A data set of labelled point videos: what training needs to know of every one of them, whatever its format."""
+"""A data set: named point videos, each of which is a recording, and what their labels mean, whatever the format."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
+from itertools import islice
+from typing import Any, Literal
 
 from pointata.classes import ClassInfo
+from pointata.data.recording import Origin, Recording
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
+from pointata.text import did_you_mean
 
 Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
 class Video:
-    """One recording of a data set.
+    """One recording of a data set; `Dataset.open` opens it.
 
     Attributes:
         name: unique within the set, as the data set calls it.
@@ -25,13 +28,15 @@ class Video:
             videos unless the data set's own protocol says so.
         split: part of the data set by its own protocol.
         action: class of the whole video, -1 where frames carry classes of their own, or none.
+        has_poses: as of the recording.
     """
 
     name: str
-    source: "partial[Iterable[LabelledFrame]]"
+    source: partial[Any]
     subject: str = ""
     split: Split = "train"
     action: int = -1
+    has_poses: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,3 +77,49 @@ class Dataset:
     def where(self, wanted: Callable[[Video], bool]) -> tuple[Video, ...]:
         """The videos that are wanted, in order."""
         return tuple(video for video in self.videos if wanted(video))
+
+    def video(self, name: str) -> Video:
+        """The video of a name.
+
+        Raises:
+            DataError: there is none.
+        """
+        known = {video.name: video for video in self.videos}
+        if name not in known:
+            raise DataError(f"data set {self.name} has no video {name}{did_you_mean(name, known)}")
+        return known[name]
+
+    def open(self, video: Video) -> "VideoRecording":
+        """One of the videos as a recording; nothing is read yet."""
+        return VideoRecording(video, self)
+
+
+class VideoRecording(Recording):
+    """A video of a data set as a recording; frames without an action of their own take the video's."""
+
+    def __init__(self, video: Video, dataset: Dataset) -> None:
+        """Take a video of a set; nothing is read yet."""
+        self.name, self.action, self.has_poses = video.name, video.action, video.has_poses
+        self.origin = Origin(dataset.name, video.name, video.subject, video.split, dataset.simulated)
+        self.rate_hz = 1 / dataset.frame_period_s
+        self.classes = dataset.heads.get("semantic")
+        self.actions = dataset.heads.get("action", dataset.heads.get("segments"))
+        self._source = video.source
+
+    def __len__(self) -> int:
+        """Number of frames; all are read where the format does not state it."""
+        frames: Iterable[LabelledFrame] = self._source()
+        return len(frames) if isinstance(frames, Sized) else sum(1 for _ in frames)
+
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        """The frames from first to last."""
+        return self.frames()
+
+    def frames(self, start: int = 0, count: int | None = None) -> Iterator[LabelledFrame]:
+        """Frames start, start + 1, ..., at most `count` of them."""
+        source: Iterable[LabelledFrame] = self._source()
+        recording = source if isinstance(source, Recording) else None
+        stop = None if count is None else start + count
+        for item in islice(source, start, stop) if recording is None else recording.frames(start, count):
+            yield replace(item, action=self.action) if item.action is None and self.action >= 0 else item
+            self.left_out = 0 if recording is None else recording.left_out

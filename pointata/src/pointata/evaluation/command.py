@@ -7,12 +7,13 @@ from rich.console import Console
 
 from pointata.bundles.adapter import state_score
 from pointata.bundles.catalogue import resolve
+from pointata.data.open import names_dataset, names_video
 from pointata.errors import ConfigError, DataError
 from pointata.evaluation.caveats import caveats
 from pointata.evaluation.display import progress, show
 from pointata.evaluation.offline import Part, evaluate
 from pointata.evaluation.score import OfflineScore
-from pointata.evaluation.sources import Choice, names_dataset, open_sources
+from pointata.evaluation.sources import Choice, open_sources
 from pointata.inference.predictor import Predictor
 from pointata.paths import check_output_folder
 from pointata.system.arguments import Parser, Whole
@@ -26,7 +27,7 @@ def run(arguments: Sequence[str]) -> None:
         KeyboardInterrupt: Ctrl-C; the figures so far are printed, and none is written.
     """
     given = _parser().parse_args(arguments)
-    sets = [source for source in given.sources if names_dataset(source)]
+    sets = [source for source in given.sources if names_dataset(source) and not names_video(source)]
     if (given.split or given.subjects) and not sets:
         raise ConfigError("--split and --subjects choose videos of a data set, but no source is one (NAME:PATH)")
     if given.state_score and not Path(given.model).expanduser().exists():

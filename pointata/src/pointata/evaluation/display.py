@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from pointata.data.dataset import VideoRecording
 from pointata.data.recording import Recording
 from pointata.evaluation.offline import Part, Watch
 from pointata.evaluation.score import OfflineScore, reasons
-from pointata.evaluation.sources import VideoRecording
 from pointata.frame import LabelledFrame
 from pointata.metrics.summary import iou_per_class, recall_per_class
 

@@ -2,42 +2,17 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pointata.bundles.metadata import NetworkMetadata
 from pointata.data.dataset import Dataset, Split, Video
-from pointata.data.datasets import open_dataset
-from pointata.data.open import open_recording
-from pointata.data.recording import Origin, Recording
+from pointata.data.open import names_dataset, names_video, open_dataset, open_recording, takes_option
+from pointata.data.recording import Recording
 from pointata.data.served import ServedRecording
 from pointata.errors import ConfigError
-from pointata.frame import LabelledFrame
 
 _log = logging.getLogger(__name__)
-
-
-class VideoRecording(Recording):
-    """A video of a data set as a recording; frames without an action of their own take the video's."""
-
-    def __init__(self, video: Video, dataset: Dataset) -> None:
-        """Take a video of a set; nothing is read yet."""
-        self.name, self.action = video.name, video.action
-        self.origin = Origin(dataset.name, video.name, video.subject, video.split, dataset.simulated)
-        self.rate_hz = 1 / dataset.frame_period_s
-        self.classes = dataset.heads.get("semantic")
-        self.actions = dataset.heads.get("action", dataset.heads.get("segments"))
-        self._source = video.source
-
-    def __len__(self) -> int:
-        """Number of frames; all are read, as a data set does not state it."""
-        return sum(1 for _ in self._source())
-
-    def __iter__(self) -> Iterator[LabelledFrame]:
-        """The frames from first to last."""
-        for item in self._source():
-            yield replace(item, action=self.action) if item.action is None and self.action >= 0 else item
 
 
 @dataclass(frozen=True)
@@ -50,18 +25,6 @@ class Choice:
     def __str__(self) -> str:
         """As a bundle states it."""
         return f"subjects {' '.join(self.subjects)}" if self.subjects else f"split {self.split}"
-
-
-def names_dataset(source: str) -> bool:
-    """Whether a source is a data set, NAME:PATH; what exists as a path is a recording, as is sim:SCENE."""
-    name, colon, _ = source.partition(":")
-    return bool(colon) and name != "sim" and "/" not in name and not Path(source).exists()
-
-
-def names_bag(source: str) -> bool:
-    """Whether a source is a bag, which may have several topics."""
-    path = Path(source).expanduser()
-    return path.suffix in (".mcap", ".db3", ".bag") or (path / "metadata.yaml").is_file()
 
 
 def open_sources(
@@ -79,7 +42,8 @@ def open_sources(
         DataError: a source cannot be opened.
         ConfigError: a data set has no such video, or does not fit the bundle; a topic, but no bag.
     """
-    if topic and not any(names_bag(source) for source in sources):
+    bags = {source for source in sources if topic and not names_dataset(source) and takes_option(source, "topic")}
+    if topic and not bags:
         raise ConfigError(f"--topic {topic} chooses clouds of a bag, but no source is one")
     recordings: list[Recording] = []
     for source in sources:
@@ -91,9 +55,10 @@ def open_sources(
                     "data set %s joins %d clouds into a frame, the bundle was trained with %d",
                     dataset.name, dataset.merge, bundle.merge,
                 )  # fmt: skip
-            recordings += [VideoRecording(video, dataset) for video in _chosen(dataset, choice)]
+            videos = dataset.videos if names_video(source) else _chosen(dataset, choice)
+            recordings += [dataset.open(video) for video in videos]
         else:
-            options = {"topic": topic} if topic and names_bag(source) else {}
+            options = {"topic": topic} if source in bags else {}
             recording = open_recording(source, bundle.feature_names, **options)
             recordings.append(ServedRecording(recording, bundle.frame_period_s, bundle.merge))
     return recordings
@@ -107,11 +72,16 @@ def _require_fit(dataset: Dataset, bundle: NetworkMetadata) -> None:
             f"the bundle takes the point channel {', '.join(missing)}, which data set {dataset.name} does not have; "
             f"it has: {', '.join(dataset.features) or 'none'}. Choose a bundle trained without it"
         )
+    if not dataset.heads:
+        raise ConfigError(
+            f"data set {dataset.name} has no labels, so that there is nothing to score; to see whether the bundle "
+            "takes its frames, and how fast, give the path of one of its recordings, without a name before it"
+        )
     # "action" and "segments" stand for each other: both are classes of frames
     ours, theirs = ({"action" if t == "segments" else t for t in heads} for heads in (bundle.heads, dataset.heads))
     if not ours & theirs:
         raise ConfigError(
-            f"data set {dataset.name} has labels for: {', '.join(dataset.heads) or 'nothing'}; the bundle predicts "
+            f"data set {dataset.name} has labels for: {', '.join(dataset.heads)}; the bundle predicts "
             f"{', '.join(bundle.heads)}, so that there is nothing to score"
         )
 

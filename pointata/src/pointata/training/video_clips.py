@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pointata.classes import ClassInfo
 from pointata.data.dataset import Video
-from pointata.data.datasets import open_dataset
+from pointata.data.open import open_dataset
 from pointata.errors import ConfigError
 from pointata.model.config import TASKS
 from pointata.model.state import Clip
@@ -85,7 +85,7 @@ class VideoClips(lightning.LightningDataModule):
         """Open the data set; nothing large is read yet.
 
         Args:
-            set: the data set, as "mars:~/data/mars" or "sim:room?recordings=20" (see pointata.data.datasets).
+            set: the data set, as "mars:~/data/mars" or "sim:room?recordings=20" (see pointata.data.open).
             tasks: heads to train, of those that the data set has labels for; none for all. "segments" may stand for
                 the classes of "action" where frames carry them.
             features: point channels to use besides x, y, z; null for all that the set has.

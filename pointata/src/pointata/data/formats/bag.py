@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pointata.data.layout import Layout
 from pointata.data.pointcloud2 import decode_cloud, decode_field, has_field, number_fields, stamp_to_ns
 from pointata.data.pose_track import PoseTrack, fixed_transform
 from pointata.data.recording import Recording
@@ -246,3 +247,14 @@ def _require_small_metadata(file: Path) -> None:
     if size > _LARGEST_METADATA:
         problem = f"{file} has {size} bytes, at most {_LARGEST_METADATA} are read"
         raise DataError(f"{problem}: write it anew (ros2 bag reindex)")
+
+
+RECORDING = Layout(
+    "bag",
+    "a rosbag2 folder, .mcap, .db3 or ROS 1 .bag file",
+    BagRecording,
+    lambda spec: (
+        (spec.path.is_file() and spec.path.suffix in (".mcap", ".db3", ".bag"))
+        or (spec.path / "metadata.yaml").is_file()
+    ),
+)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.data.files import file_numbers, numbered_files, read_matrix
+from pointata.data.layout import Layout
 from pointata.data.recording import IndexedRecording
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
@@ -119,3 +120,11 @@ def _read_depth(path: Path) -> NDArray[np.uint16]:
     if depth.ndim != 2 or depth.dtype not in (np.uint16, np.int32):  # int32: 16-bit images in older Pillow
         raise DataError(f"{path} must be a 16-bit greyscale image of millimetres, it is {depth.dtype} {depth.shape}")
     return depth.astype(np.uint16, copy=False)
+
+
+RECORDING = Layout(
+    "depth-images",
+    "a folder of depth images (frame-*.depth.png with camera-intrinsics.txt)",
+    DepthFolderRecording,
+    lambda spec: any(spec.path.glob("frame-*.depth.png")),
+)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pointata.classes import class_list
 from pointata.data.dataset import Dataset, Split, Video
+from pointata.data.layout import Layout
 from pointata.data.set_files import data_folder
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
@@ -77,3 +78,6 @@ def _check(file: Path) -> int:
     if labels.min() < 0 or labels.max() >= len(ACTIONS):
         raise DataError(f"{file} has labels {labels.min()} to {labels.max()}, the {len(ACTIONS)} classes are 0 to 18")
     return int(shape[0])
+
+
+DATASET = Layout("hoi4d", "a folder of train*.h5 and test*.h5 (action segmentation)", hoi4d)

@@ -1,6 +1,5 @@
 """KITTI raw drives: Velodyne HDL-64E sweeps with GPS/IMU poses (Geiger et al., 2013)."""
 
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pointata.data.files import (
     read_velodyne,
     strictly_increasing,
 )
+from pointata.data.layout import Layout
 from pointata.data.recording import IndexedRecording
 from pointata.data.set_files import data_folder
 from pointata.errors import DataError
@@ -41,17 +41,12 @@ def kitti_raw(root: Path | str) -> Dataset:
     drives = [path.parents[1] for depth in ("", "*/", "*/*/") for path in sorted(folder.glob(depth + sweeps))]
     if not drives:
         raise DataError(f"{folder} holds no drive (velodyne_points/data/*.bin), here or in a folder of a date")
-    recordings = [KittiRawRecording(drive) for drive in drives]
-    videos = [
-        Video(recording.name, partial(kitti_raw_frames, recording.folder), subject=recording.name)
-        for recording in recordings
-    ]
+    videos = []
+    for drive in drives:
+        recording = KittiRawRecording(drive)
+        source = partial(KittiRawRecording, drive)
+        videos.append(Video(recording.name, source, recording.name, has_poses=recording.has_poses))
     return Dataset("kitti_raw", tuple(videos), {}, 1 / KittiRawRecording.rate_hz, ("intensity",))
-
-
-def kitti_raw_frames(folder: Path) -> Iterable[LabelledFrame]:
-    """The frames of one drive."""
-    return KittiRawRecording(folder)
 
 
 class KittiRawRecording(IndexedRecording):
@@ -143,3 +138,12 @@ def _read_imu_calibration(path: Path) -> NDArray[np.float64]:
     if not is_rigid(T_velo_imu):
         raise DataError(f"{path} holds no rigid transform (R: a rotation, T: metres); copy it again")
     return T_velo_imu
+
+
+RECORDING = Layout(
+    "kitti-raw",
+    "a KITTI raw drive folder (velodyne_points/data/*.bin)",
+    KittiRawRecording,
+    lambda spec: (spec.path / "velodyne_points" / "data").is_dir(),
+)
+DATASET = Layout("kitti-raw", "a drive (with velodyne_points/data) or a folder of drives or dates", kitti_raw)

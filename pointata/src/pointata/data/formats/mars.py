@@ -1,7 +1,6 @@
 """MARS: mmWave radar point-cloud videos of rehabilitation movements (An and Ogras, 2021)."""
 
 import re
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from pointata.classes import class_list
 from pointata.data.dataset import Dataset, Video
 from pointata.data.files import strictly_increasing
+from pointata.data.layout import Layout
 from pointata.data.recording import IndexedRecording, Origin
 from pointata.data.set_files import data_folder
 from pointata.errors import DataError
@@ -53,7 +53,7 @@ def mars(root: Path | str) -> Dataset:
         if name in videos:
             raise DataError(f"{folder} holds {name} twice, one at {file}; give the folder of one version")
         recording = MarsRecording(file)
-        source = partial(mars_frames, file)
+        source = partial(MarsRecording, file)
         videos[name] = Video(name, source, subject=subject.group(1), action=recording.action)
     if not videos:
         raise DataError(f"{folder} holds no subject<n>/radar_data<k>.mat, here or below")
@@ -61,11 +61,6 @@ def mars(root: Path | str) -> Dataset:
     return Dataset(
         "mars", tuple(videos.values()), {"action": ACTIONS}, period, features, MIRRORED, licence="MIT (SizheAn/MARS)"
     )
-
-
-def mars_frames(file: Path) -> Iterable[LabelledFrame]:
-    """The frames of one recording."""
-    return MarsRecording(file)
 
 
 class MarsRecording(IndexedRecording):
@@ -135,3 +130,12 @@ def _read_columns(file: Path) -> NDArray[np.float64]:
     if not (np.isfinite(columns[0]).all() and (np.abs(columns[7]) < 4e9).all()):
         raise DataError(f"{file} has frame numbers or unix times (s) that are none; copy it again")
     return columns
+
+
+RECORDING = Layout(
+    "mars",
+    "a MARS recording (radar_data*.mat)",
+    MarsRecording,
+    lambda spec: spec.path.suffix == ".mat" and spec.path.is_file(),
+)
+DATASET = Layout("mars", "a folder with subject#/radar_data#.mat, there or below", mars)

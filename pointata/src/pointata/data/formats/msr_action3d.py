@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pointata.classes import class_list
 from pointata.data.dataset import Dataset, Video
 from pointata.data.formats.point_archives import read_point_archive
+from pointata.data.layout import Layout
 from pointata.data.set_files import data_folder, named_files
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
@@ -110,3 +111,6 @@ def _read_header(file: Path) -> tuple[int, int, int]:
                         "announces: truncated; copy it again")  # fmt: skip
     count, width, height = header
     return count, width, height
+
+
+DATASET = Layout("msr-action3d", "a folder of a##_s##_e##_sdepth.bin, or of such .npz", msr_action3d)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from pointata.classes import UNLABELLED
 from pointata.data.files import numbered_files
 from pointata.data.formats.npz_file import Reader, open_npz
+from pointata.data.layout import Layout
 from pointata.data.recording import IndexedRecording
+from pointata.data.spec import Spec
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.rigid import is_rigid
@@ -186,3 +188,21 @@ def _pose(file: Path, arrays: Reader) -> NDArray[np.float64]:
     if pose.shape != (4, 4) or pose.dtype.kind != "f" or not is_rigid(pose.astype(np.float64)):
         raise DataError(f"{file}: T_world_sensor must be a rigid (4, 4) transform from sensor to world, metres")
     return pose.astype(np.float64)
+
+
+def npz_recording(path: Path, features: tuple[str, ...] | None = ()) -> NpzRecording:
+    """Open a folder or a clip. Arguments as of `NpzRecording`."""
+    return NpzFolderRecording(path, features) if path.is_dir() else NpzClipRecording(path, features)
+
+
+def _is_npz(spec: Spec) -> bool:
+    """A clip, or a folder whose first .npz holds points; beside a manifest lie clips of their own."""
+    if not spec.path.is_dir():
+        return spec.path.suffix == ".npz" and spec.path.is_file()
+    first = min(spec.path.glob("*.npz"), default=None)
+    return first is not None and not (spec.path / "manifest.yaml").exists() and "points" in open_npz(first)[1]
+
+
+RECORDING = Layout(
+    "npz", "one .npz a frame in a folder, or one .npz for a whole clip (docs/own_recordings.md)", npz_recording, _is_npz
+)

@@ -9,6 +9,7 @@ import numpy as np
 from pointata.classes import class_list
 from pointata.data.dataset import Dataset, Split, Video
 from pointata.data.formats.point_archives import read_point_archive
+from pointata.data.layout import Layout
 from pointata.data.set_files import data_folder, named_files
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
@@ -80,3 +81,6 @@ def ntu_frames(file: Path, action: int, stride: int) -> Iterable[LabelledFrame]:
         stamp_ns = round(index * 1e9 / RATE_HZ)
         frame = Frame.from_points(points, stamp_ns=stamp_ns, frame_id="camera")
         yield LabelledFrame(frame, action=action)
+
+
+DATASET = Layout("ntu-rgbd", "a folder of S###C###P###R###A###.npz; ?stride=2 for half the frames", ntu_rgbd)

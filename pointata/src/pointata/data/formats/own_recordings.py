@@ -1,7 +1,8 @@
 """The user's own recordings as training data: a folder with a manifest, no code; see docs/own_recordings.md."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -15,13 +16,13 @@ from pointata.data.dataset import Dataset, Video
 from pointata.data.files import numbered_files
 from pointata.data.formats.npz_file import read_npy
 from pointata.data.formats.npz_recording import NpzClipRecording, NpzFolderRecording, NpzRecording, label_bytes
-from pointata.data.manifest.manifest import Entry, Manifest, Span, read_manifest
-from pointata.data.open import open_recording
+from pointata.data.layout import Layout
+from pointata.data.manifest.manifest import FILE_NAME, Entry, Manifest, Span, read_manifest
+from pointata.data.open import names_dataset, open_recording
 from pointata.data.recording import IndexedRecording, Recording
 from pointata.data.served import served_frames, stride_of
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
-from pointata.paths import fingerprint
 from pointata.preprocessing.picking import FramePicker
 
 #: How much slower than the manifest's rate a recording may be, as a factor.
@@ -51,7 +52,7 @@ def own_recordings(root: Path) -> Dataset:
             found[entry.name] = _check(entry, manifest, names)
         except DataError as error:
             raise DataError(f"{entry.place}: {error}") from error
-        videos.append(_video(entry, manifest, names))
+        videos.append(_video(entry, manifest, names, found[entry.name].has_poses))
     _require_training_labels(manifest, {name for name, one in found.items() if one.labelled})
     _say_what_merging_would_do(manifest, list(found.values()))
     heads: dict[str, tuple[ClassInfo, ...]] = {}
@@ -70,58 +71,65 @@ def own_recordings(root: Path) -> Dataset:
     )
 
 
-def read_frames(
-    path: Path,
-    topic: str | None,
-    features: tuple[str, ...],
-    spans: tuple[Span, ...],
-    labels: Path | None,
-    point_classes: tuple[str, ...],
-    frame_period_s: float,
-    merge: int,
-    version: str,
-) -> Iterable[LabelledFrame]:
-    """The frames of one recording at the manifest's rate, read as they are asked for, with the truth it gives them.
+@dataclass(eq=False)
+class OwnRecording(Recording):
+    """One recording of a manifest, at the manifest's rate and with the truth that the manifest gives it.
 
-    Args:
+    It is opened when its frames are asked for, and read as they are.
+
+    Attributes:
         path, topic, spans, labels: as in `Entry`.
         features: channels that every frame must have.
         point_classes: names of the classes of the points; without any, point labels are left out.
         frame_period_s, merge: as in `Manifest`.
-        version: not read; changes with the files, so that what was made of the older ones is not taken for theirs.
     """
-    everything = _all_frames(path, topic, features, spans, labels, point_classes)
-    yield from served_frames(everything, FramePicker(0, frame_period_s), merge)
 
+    path: Path
+    topic: str | None
+    features: tuple[str, ...]
+    spans: tuple[Span, ...]
+    labels: Path | None
+    point_classes: tuple[str, ...]
+    frame_period_s: float
+    merge: int
 
-def _all_frames(
-    path: Path,
-    topic: str | None,
-    features: tuple[str, ...],
-    spans: tuple[Span, ...],
-    labels: Path | None,
-    point_classes: tuple[str, ...],
-) -> Iterable[LabelledFrame]:
-    recording = _open(path, topic, features)
-    beside = numbered_files(labels, "*.npy") if labels is not None and point_classes else []
-    used, start_ns, count = set(), 0, 0
-    for count, item in enumerate(recording, start=1):
-        start_ns = item.frame.stamp_ns if count == 1 else start_ns
-        if beside and count > len(beside):
-            break
-        span = _span_at((item.frame.stamp_ns - start_ns) / 1e9, spans)
-        used.add(span)
-        yield LabelledFrame(
-            item.frame,
-            _labels(item, beside[count - 1] if beside else None, point_classes),
-            None if span is None else spans[span][2],
-        )
-    if beside and count != len(beside):
-        raise DataError(f"{labels} holds {len(beside)} .npy files, but {path} has {len(recording)} readable frames")
-    unused = sorted(set(range(len(spans))) - used)
-    if unused:
-        start, stop, _ = spans[unused[0]]
-        raise DataError(f"{path} has no frame in the segment from {start:g} to {stop:g} s after its first frame")
+    def __post_init__(self) -> None:
+        self.name, self.rate_hz = self.path.stem, 1 / self.frame_period_s
+
+    def __len__(self) -> int:
+        """Number of frames, were they as regular as the nominal rate says."""
+        recording = _open(self.path, self.topic, self.features)
+        return -(-len(recording) // stride_of(recording.rate_hz, self.frame_period_s))
+
+    def __iter__(self) -> Iterator[LabelledFrame]:
+        """The frames from first to last."""
+        return served_frames(self._all_frames(), FramePicker(0, self.frame_period_s), self.merge)
+
+    def _all_frames(self) -> Iterator[LabelledFrame]:
+        """Those of the sensor, before they are picked to the manifest's rate."""
+        recording, spans = _open(self.path, self.topic, self.features), self.spans
+        beside = numbered_files(self.labels, "*.npy") if self.labels is not None and self.point_classes else []
+        used, start_ns, count = set(), 0, 0
+        for count, item in enumerate(recording, start=1):
+            self.left_out = recording.left_out
+            start_ns = item.frame.stamp_ns if count == 1 else start_ns
+            if beside and count > len(beside):
+                break
+            span = _span_at((item.frame.stamp_ns - start_ns) / 1e9, spans)
+            used.add(span)
+            yield LabelledFrame(
+                item.frame,
+                _labels(item, beside[count - 1] if beside else None, self.point_classes),
+                None if span is None else spans[span][2],
+            )
+        if beside and count != len(beside):
+            raise DataError(
+                f"{self.labels} holds {len(beside)} .npy files, but {self.path} has {len(recording)} readable frames"
+            )
+        unused = sorted(set(range(len(spans))) - used)
+        if unused:
+            start, stop, _ = spans[unused[0]]
+            raise DataError(f"{self.path} has no frame in the segment from {start:g} to {stop:g} s after its first")
 
 
 def _open(path: Path, topic: str | None, features: tuple[str, ...]) -> Recording:
@@ -134,6 +142,8 @@ def _open(path: Path, topic: str | None, features: tuple[str, ...]) -> Recording
         raise DataError(f"topic {topic} is given, but {path} is no bag")
     if path.is_dir() and any(path.glob("*.npz")):
         return NpzFolderRecording(path, features)
+    if names_dataset(path):
+        raise DataError(f"{path} is a data set of its own, which a manifest cannot list: list its recordings")
     return open_recording(path)
 
 
@@ -170,6 +180,7 @@ class _Found(NamedTuple):
     labelled: bool
     stride: int
     points: int
+    has_poses: bool
 
 
 def _check(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> _Found:
@@ -191,7 +202,7 @@ def _check(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> 
     if not entry.spans and not labelled:
         raise DataError(f"{entry.name} has neither an action nor labels of point_classes: nothing to learn from it")
     stride = stride_of(recording.rate_hz, manifest.frame_period_s)
-    return _Found(labelled, stride, len(first.frame.points))
+    return _Found(labelled, stride, len(first.frame.points), recording.has_poses)
 
 
 def _say_what_merging_would_do(manifest: Manifest, found: Sequence[_Found]) -> None:
@@ -237,10 +248,9 @@ def _check_labels(entry: Entry, recording: Recording, first: LabelledFrame, poin
     return _labels(first, None, point_classes) is not None
 
 
-def _video(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> Video:
-    paths = [entry.path] if entry.labels is None else [entry.path, entry.labels]
+def _video(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...], has_poses: bool) -> Video:
     source = partial(
-        read_frames,
+        OwnRecording,
         entry.path,
         entry.topic,
         manifest.features,
@@ -249,10 +259,9 @@ def _video(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> 
         point_classes,
         manifest.frame_period_s,
         manifest.merge,
-        "-".join(fingerprint(path) for path in paths),
     )
     assert entry.split is not None, "read_manifest fills it in"
-    return Video(entry.name, source, entry.subject, entry.split, entry.action)
+    return Video(entry.name, source, entry.subject, entry.split, entry.action, has_poses)
 
 
 def _require_training_labels(manifest: Manifest, labelled: set[str]) -> None:
@@ -267,3 +276,11 @@ def _require_training_labels(manifest: Manifest, labelled: set[str]) -> None:
     unseen = [known.name for known in manifest.actions if known.id not in shown]
     if unseen:
         _log.warning("%s: no training recording shows %s", manifest.file, ", ".join(unseen))
+
+
+DATASET = Layout(
+    "recordings",
+    f"a folder of your own recordings with their {FILE_NAME} (docs/own_recordings.md)",
+    own_recordings,
+    lambda spec: (spec.path / FILE_NAME).is_file(),
+)

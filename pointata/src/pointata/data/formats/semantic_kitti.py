@@ -1,6 +1,5 @@
 """SemanticKITTI sequences: labelled LiDAR sweeps (Behley et al., 2019), mapped to the 19 evaluation classes."""
 
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pointata.data.files import (
     read_velodyne,
     strictly_increasing,
 )
+from pointata.data.layout import Layout
 from pointata.data.recording import IndexedRecording
 from pointata.data.set_files import data_folder
 from pointata.errors import DataError
@@ -66,15 +66,10 @@ def semantic_kitti(root: Path | str) -> Dataset:
         split = _split(sequence.name)
         if split != "test" or recording.classes is not None:
             recording.check_labels()
-        source = partial(semantic_kitti_frames, sequence)
-        videos.append(Video(recording.name, source, subject=sequence.name, split=split))
+        source = partial(SemanticKittiRecording, sequence)
+        videos.append(Video(recording.name, source, sequence.name, split, has_poses=recording.has_poses))
     period = 1 / SemanticKittiRecording.rate_hz
     return Dataset("semantic_kitti", tuple(videos), {"semantic": CLASSES}, period, ("intensity",))
-
-
-def semantic_kitti_frames(folder: Path) -> Iterable[LabelledFrame]:
-    """The frames of one sequence."""
-    return SemanticKittiRecording(folder)
 
 
 def _split(sequence: str) -> Split:
@@ -190,3 +185,12 @@ def _raw_to_class() -> NDArray[np.uint8]:
 
 
 _RAW_TO_CLASS = _raw_to_class()
+
+
+RECORDING = Layout(
+    "semantic-kitti",
+    "a SemanticKITTI sequence folder (velodyne/*.bin)",
+    SemanticKittiRecording,
+    lambda spec: (spec.path / "velodyne").is_dir(),
+)
+DATASET = Layout("semantic-kitti", "the folder above sequences/##, or one sequence", semantic_kitti)

@@ -1,15 +1,14 @@
-"""The simulator as a recording, `sim:room?seed=3&split=test&frames=100`, and as a set of many of them."""
+"""The simulator: `sim:room?seed=3&split=test&frames=100` is one recording, `sim:room?recordings=20` a set of them."""
 
-import inspect
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from inspect import Parameter, signature
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlsplit
 
 from pointata.data.dataset import Dataset, Split, Video
-from pointata.data.options import option_value
+from pointata.data.layout import Layout
 from pointata.data.recording import Origin, Recording
+from pointata.data.spec import Spec
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 
@@ -19,37 +18,25 @@ class SimulatedRecording(Recording):
 
     has_poses = True
 
-    def __init__(self, spec: str, **options: Any) -> None:
+    def __init__(self, scene: str, seed: int = 0, **options: Any) -> None:
         """Open a scene.
 
         Args:
-            spec: "sim:room" or "sim:street", options after a question mark.
-            options: further arguments of the simulator, as if in the spec. The seed is 0 unless given.
+            scene: "room" or "street".
+            seed: of all that is random.
+            options: further arguments of the simulator.
 
         Raises:
-            DataError: no such scene or option.
+            DataError: no such scene.
             ConfigError: a value out of range.
             InstallationError: open3d is not installed.
         """
-        from pointata.data import simulator
-
-        scenes = {"room": simulator.RoomSimulator, "street": simulator.StreetSimulator}
-        parts = urlsplit(spec)
-        if parts.path not in scenes:
-            raise DataError(f"{spec}: no such scene; give sim:room or sim:street")
-        maker: Any = scenes[parts.path]
-        pairs = parse_qsl(parts.query, keep_blank_values=True)
-        arguments = {"seed": 0} | {name: option_value(value) for name, value in pairs} | options
-        known = inspect.signature(maker).parameters
-        unknown = sorted(set(arguments) - set(known))
-        if unknown:
-            raise DataError(f"{spec}: unknown option {', '.join(unknown)}; the scene has {', '.join(known)}")
-        for name, value in arguments.items():
-            _require_kind(f"{spec}: {name}", value, known[name].default)
-        self._scene = maker(**arguments)
-        self.name = f"{parts.path}_{'_'.join(f'{key}{value}' for key, value in sorted(arguments.items()))}".rstrip("_")
-        video = f"{parts.path}_{arguments.get('split', 'train')}_{arguments['seed']}"  # as `simulated` calls it
-        self.origin = Origin(f"simulated_{parts.path}", video, subject=video, simulated=True)
+        self._scene = _simulator(scene)(seed, **options)
+        stated = {"seed": seed, **options}
+        values = {key: f"{value:g}" if isinstance(value, float) else value for key, value in stated.items()}
+        self.name = f"{scene}_{'_'.join(f'{key}{value}' for key, value in sorted(values.items()))}"
+        video = f"{scene}_{options.get('split', 'train')}_{seed}"  # as `simulated` calls it
+        self.origin = Origin(f"simulated_{scene}", video, subject=video, simulated=True)
         self.rate_hz = float(self._scene.rate_hz)
         self.classes = self._scene.classes
         self.actions = getattr(self._scene, "actions", None)  # the street has none
@@ -63,19 +50,23 @@ class SimulatedRecording(Recording):
         return iter(self._scene)
 
 
-def _require_kind(what: str, value: Any, default: Any) -> None:
-    """Refuse an option that is not of its default's kind; without one, and where that is None, a whole number."""
-    if isinstance(default, str):
-        fits, kind = isinstance(value, str), "a word"
-    elif isinstance(default, float):
-        fits, kind = isinstance(value, (int, float)) and math.isfinite(value), "a number"
-    else:
-        fits, kind = value is default or isinstance(value, int), "a whole number"
-    if not fits or isinstance(value, bool):
-        raise DataError(f"{what} must be {kind}, not {value!r}")
+def _simulator(scene: str) -> Any:
+    """The class of a scene."""
+    from pointata.data import simulator
+
+    scenes = {"room": simulator.RoomSimulator, "street": simulator.StreetSimulator}
+    if scene not in scenes:
+        raise DataError(f"the simulator has no scene '{scene}'; give room or street")
+    return scenes[scene]
 
 
-def simulated(scene: str, recordings: int = 100, frames: int = 150, validation: int = 8, test: int = 8) -> Dataset:
+def _options(spec: Spec) -> Mapping[str, Parameter]:
+    """Those of the simulator, and the seed, which is 0 unless given."""
+    known = signature(_simulator(spec.target)).parameters
+    return {**known, "seed": known["seed"].replace(default=0)}
+
+
+def simulated(scene: str, recordings: int, frames: int = 150, validation: int = 8, test: int = 8) -> Dataset:
     """Recordings of the simulator; every one is another person and room, or another street.
 
     Args:
@@ -88,15 +79,10 @@ def simulated(scene: str, recordings: int = 100, frames: int = 150, validation: 
     Raises:
         DataError: no such scene, or no training recording.
     """
-    from pointata.data import simulator
-
-    actions = {"action": simulator.ACTIONS, "segments": simulator.ACTIONS}
-    heads = {
-        "room": {**actions, "semantic": simulator.ROOM_CLASSES},
-        "street": {"semantic": simulator.STREET_CLASSES},
-    }
-    if scene not in heads:
-        raise DataError(f"the simulator has no scene '{scene}'; give room or street")
+    scene_class = _simulator(scene)
+    heads = {"semantic": scene_class.classes}
+    if hasattr(scene_class, "actions"):
+        heads = {"action": scene_class.actions, "segments": scene_class.actions, **heads}
     if min(recordings, frames) < 1 or min(validation, test) < 0:
         raise DataError(
             f"simulated {scene}: at least 1 recording of 1 frame and no negative number, "
@@ -111,14 +97,24 @@ def simulated(scene: str, recordings: int = 100, frames: int = 150, validation: 
     for split, stream, seeds in parts:
         for seed in seeds:
             name = f"{scene}_{stream}_{seed}"
-            videos.append(Video(name, partial(simulate, scene, seed, stream, frames), subject=name, split=split))
+            source = partial(simulate, scene, seed, stream, frames)
+            videos.append(Video(name, source, subject=name, split=split, has_poses=True))
     licence = "Apache-2.0 (simulated by pointata)"
-    return Dataset(f"simulated_{scene}", tuple(videos), heads[scene], 0.1, simulated=True, licence=licence)
+    return Dataset(f"simulated_{scene}", tuple(videos), heads, 0.1, simulated=True, licence=licence)
 
 
 def simulate(scene: str, seed: int, split: Literal["train", "test"], frames: int) -> Iterable[LabelledFrame]:
-    """The frames of one simulated recording."""
-    from pointata.data import simulator
+    """One simulated recording; sampled copies on disk are found again by this function's name and arguments."""
+    return SimulatedRecording(scene, seed, split=split, frames=frames)
 
-    maker = simulator.RoomSimulator if scene == "room" else simulator.StreetSimulator
-    return maker(seed, split, frames=frames)
+
+RECORDING = Layout(
+    "sim",
+    "nothing on disk: the simulator's room or street, as in sim:room?seed=3&split=test&frames=100",
+    SimulatedRecording,
+    on_disk=False,
+    options_for=_options,
+)
+DATASET = Layout(
+    "sim", "nothing on disk: room or street, as in sim:room?recordings=20&frames=100", simulated, on_disk=False
+)

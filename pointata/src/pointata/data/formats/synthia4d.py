@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pointata.classes import UNLABELLED, class_list
 from pointata.data.dataset import Dataset, Split, Video
 from pointata.data.formats.npz_file import open_npz
+from pointata.data.layout import Layout
 from pointata.data.set_files import data_folder
 from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
@@ -59,7 +60,7 @@ def synthia4d(root: Path | str) -> Dataset:
         split = next((SPLITS[key] for key in SPLITS if name.startswith(key)), None)
         if split is None:
             raise DataError(f"{files[0][1]}: {name} is in no split ({', '.join(SPLITS)}); move it away")
-        videos.append(Video(name, partial(synthia4d_frames, tuple(files)), subject=name, split=split))
+        videos.append(Video(name, partial(synthia4d_frames, tuple(files)), subject=name, split=split, has_poses=True))
     return Dataset("synthia4d", tuple(videos), {"semantic": CLASSES}, 1 / RATE_HZ, ("red", "green", "blue"))
 
 
@@ -134,3 +135,6 @@ def _raw_to_class() -> NDArray[np.uint8]:
 
 
 _RAW_TO_CLASS = _raw_to_class()
+
+
+DATASET = Layout("synthia4d", "a folder of SYNTHIA-SEQS-##-NAME-######.npz", synthia4d)
