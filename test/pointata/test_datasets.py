@@ -245,5 +245,5 @@ def test_opening_refuses_what_is_no_folder(tmp_path: Path) -> None:
         for name in ("msr-action3d", "ntu-rgbd", "hoi4d", "synthia4d", "semantic-kitti", "kitti-raw", "mars")
     ]
     for opener in openers:
-        with pytest.raises(DataError, match="is no folder"):
+        with pytest.raises(DataError, match="is not a folder"):
             opener()

@@ -39,8 +39,8 @@ def memory_of_refusal(action: object, match: str) -> int:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("~nosuchuser/x", r"line 6 \(recordings\[0\]\.path\): is no path"),
-        ("x" * 4000, r"line 6 \(recordings\[0\]\.path\): is no path .*File name too long"),
+        ("~nosuchuser/x", r"line 6 \(recordings\[0\]\.path\): is not a path"),
+        ("x" * 4000, r"line 6 \(recordings\[0\]\.path\): is not a path .*File name too long"),
         ("x" * 5000, "line 6: a text of 5000 characters"),
         ('"a\\0b"', "line 6: .*control character"),
         ('"\\ud800"', "line 6: .*control character"),

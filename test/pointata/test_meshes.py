@@ -103,7 +103,7 @@ def test_classes_are_the_first_folders_and_splits_are_stable(tmp_path: Path) -> 
     assert 50 < many.count("test") < 110  # one in five of 400; five standard deviations are 40
 
 
-@pytest.mark.parametrize(("make", "words"), [(False, "no folder"), (True, "no mesh")])
+@pytest.mark.parametrize(("make", "words"), [(False, "not a folder"), (True, "no meshes")])
 def test_a_folder_without_meshes_is_refused(tmp_path: Path, make: bool, words: str) -> None:
     folder = tmp_path / "meshes"
     if make:

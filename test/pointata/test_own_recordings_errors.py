@@ -131,7 +131,7 @@ def test_a_manifest_that_cannot_be_used_as_a_whole(root: Path, text: str, messag
 
 
 def test_no_manifest(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"away is no folder; give the folder that holds manifest.yaml"):
+    with pytest.raises(DataError, match=r"away is not a folder; give the folder that holds manifest.yaml"):
         own_recordings(tmp_path / "away")
     with pytest.raises(DataError, match=r"has no manifest.yaml; write one as docs/own_recordings.md shows"):
         own_recordings(tmp_path)

@@ -267,7 +267,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"data__source": "/no/such/folder"}, "no folder"),
+        ({"data__source": "/no/such/folder"}, "not a folder"),
         ({"data__source": "sim:cats"}, "no such source"),
         ({"data__source": ","}, "names no source"),
         ({"model__settings__preset": "huge"}, "unknown preset 'huge'"),

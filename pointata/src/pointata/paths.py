@@ -11,7 +11,7 @@ def check_output_folder(folder: Path) -> None:
     """A ConfigError where a folder cannot be made or written to; nothing is made yet."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        problem = "may not be written to" if nearest.is_dir() else "is no folder"
+        problem = "may not be written to" if nearest.is_dir() else "is not a folder"
         raise ConfigError(f"{folder} cannot be a folder for results, as {nearest} {problem}: name another one")
 
 

@@ -10,7 +10,7 @@ def data_folder(root: Path | str) -> Path:
     """The folder of a data set as an absolute path, so that sampled copies are found again from anywhere."""
     folder = Path(root).expanduser().resolve()
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; give the one that holds the data set")
+        raise DataError(f"{folder} is not a folder; give the one that holds the data set")
     return folder
 
 

@@ -67,7 +67,7 @@ class SamplingConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "SamplingConfig":
-        """The way back from `to_dict`."""
+        """The inverse of `to_dict`."""
         return cls(**data)
 
     def to_dict(self) -> dict[str, Any]:

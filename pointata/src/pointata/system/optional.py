@@ -10,7 +10,7 @@ _DISTRIBUTIONS = {"PIL": "pillow", "ot": "pot", "yaml": "pyyaml"}
 
 
 def import_optional(module: str, extra: str = "recordings", purpose: str = "reading this recording") -> Any:
-    """Import a module whose libraries are no dependency of a plain `pip install pointata`.
+    """Import a module whose libraries a plain `pip install pointata` does not install.
 
     Args:
         module: full name; a library's, or one of this package that imports libraries.

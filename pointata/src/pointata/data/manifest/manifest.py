@@ -72,7 +72,7 @@ def read_manifest(root: Path) -> Manifest:
         DataError: with the file, the line and the entry that is wrong.
     """
     if not root.is_dir():
-        raise DataError(f"{root} is no folder; give the folder that holds {FILE_NAME}")
+        raise DataError(f"{root} is not a folder; give the folder that holds {FILE_NAME}")
     file = root / FILE_NAME
     if not file.is_file():
         raise DataError(f"{root} has no {FILE_NAME}; write one as docs/own_recordings.md shows")
@@ -173,7 +173,7 @@ def _existing(section: Section, root: Path, key: str) -> Path:
         path = root / Path(section.text(key)).expanduser()
         found = path.exists()
     except (OSError, RuntimeError) as error:  # a name too long for the file system, or ~ of an unknown user
-        raise section.error(f"is no path ({error})", key) from error
+        raise section.error(f"is not a path ({error})", key) from error
     if not found:
         raise section.error(f"{path} does not exist; paths are relative to the manifest's folder", key)
     return path
@@ -199,7 +199,7 @@ def _spans(section: Section, actions: Sequence[ClassInfo]) -> tuple[Span, ...]:
                 raise part.error(f"{start:g} to {stop:g} s overlaps the segment from {earlier:g} to {later:g} s")
         spans.insert(place, span)
     if not spans:
-        raise section.error("has no segment; leave it out where nothing is labelled", "action")
+        raise section.error("lists no segments; leave it out where nothing is labelled", "action")
     return tuple(spans)
 
 

@@ -25,7 +25,7 @@ Maker = Callable[[np.random.Generator, Split], Mesh]
 
 
 def _solid(build: Callable[[np.random.Generator], Mesh]) -> Maker:
-    """Solids have no upright: each is tipped at random."""
+    """Solids have no preferred orientation: each is turned at random."""
 
     def make(rng: np.random.Generator, split: Split) -> Mesh:
         mesh = build(rng)

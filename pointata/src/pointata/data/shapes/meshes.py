@@ -37,10 +37,10 @@ def mesh_files(root: Path) -> list[MeshFile]:
         DataError: no such folder, or no mesh in it.
     """
     if not root.is_dir():
-        raise DataError(f"{root} is no folder: give a folder of meshes ({' '.join(SUFFIXES)}), one folder per class")
+        raise DataError(f"{root} is not a folder: give a folder of meshes ({' '.join(SUFFIXES)}), one folder per class")
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise DataError(f"{root} holds no mesh: expected files {' '.join(SUFFIXES)}, in one folder per class")
+        raise DataError(f"{root} contains no meshes: expected files {' '.join(SUFFIXES)}, in one folder per class")
     return [_described(root, path) for path in paths]
 
 
@@ -62,7 +62,7 @@ def read_mesh(path: Path) -> Mesh:
         found = _read_off(path) if path.suffix.lower() == ".off" else open3d.io.read_triangle_mesh(str(path))
     mesh = Mesh(np.asarray(found.vertices, dtype=np.float64), np.asarray(found.triangles, dtype=np.int64))
     if not len(mesh.faces):
-        raise DataError(f"{path} holds no readable triangle: repair or remove it")
+        raise DataError(f"{path} contains no readable triangles: repair or remove it")
     if not np.isfinite(mesh.vertices).all() or mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
         raise DataError(f"{path} has vertices that are not finite, or triangles without vertices: repair or remove it")
     corners = mesh.vertices[mesh.faces]
