@@ -12,6 +12,7 @@ from pointata.inference.engine import Engine, Scores
 from pointata.inference.options import Precision
 from pointata.model.state import Clip
 from pointata.preprocessing.label_upsampling import upsample_labels
+from pointata.preprocessing.point_ops.ops import DeviceOps, HostOps
 from pointata.preprocessing.sampling import sample_frame, to_clip
 from realtime.machine import processor
 from realtime.measure import latency, milliseconds, times
@@ -55,9 +56,9 @@ def _points(count: int, device: torch.device, repeats: int) -> dict[str, float]:
     scores = np.random.default_rng(0).random((sampling.points, ALL_HEADS["semantic"]), dtype=np.float32)
     ways: dict[str, Callable[[], Any]] = {
         "sample, host": partial(sample_frame, frame, sampling),
-        "sample, device": partial(sample_frame, frame, sampling, device=device),
-        "restore, host": partial(upsample_labels, frame, sampled, scores, 2),
-        "restore, device": partial(upsample_labels, frame, sampled, scores, 2, device),
+        "sample, device": partial(sample_frame, frame, sampling, ops=DeviceOps(device)),
+        "restore, host": partial(upsample_labels, frame, sampled, scores, HostOps(2)),
+        "restore, device": partial(upsample_labels, frame, sampled, scores, DeviceOps(device)),
     }
     return {name: float(np.median(times(way, min(repeats, 20)))) for name, way in ways.items()}
 

@@ -19,6 +19,7 @@ from pointata.geometry.neighbours import cpu_nearest
 from pointata.preprocessing.point_ops import cuda as on_device
 from pointata.preprocessing.point_ops.cpu import exact_farthest_points, sample_indices, warp_by_range
 from pointata.preprocessing.point_ops.limits import MOST_CANDIDATES
+from pointata.preprocessing.point_ops.ops import DeviceOps, HostOps, point_ops
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 needs_triton = pytest.mark.skipif(
@@ -287,6 +288,24 @@ def test_nearest_in_parts_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = on_device.nearest_on_device(query, support, 4)
     assert torch.equal(whole[0], parts[0])
     assert torch.equal(whole[1], parts[1])
+
+
+@on_every_device
+def test_a_device_thins_and_spreads_as_the_host(device: torch.device) -> None:
+    """Picks differ; voxels, and the labels that three given points spread, do not."""
+    host, other = point_ops(CPU, 1), DeviceOps(device)
+    assert isinstance(host, HostOps)
+    assert isinstance(point_ops(torch.device("cuda"), 1), DeviceOps)
+    points, support = cloud(3000), cloud(200, 4)
+    scores = np.random.default_rng(5).dirichlet(np.ones(6), 200).astype(np.float32)
+    thinned = [ops.sample(points, 64, 5.0, 0.5)[1:] for ops in (other, host)]
+    assert thinned[0][1] is not None
+    assert thinned[1][1] is not None
+    np.testing.assert_array_equal(thinned[0][0], thinned[1][0])
+    np.testing.assert_array_equal(thinned[0][1], thinned[1][1])
+    (labels, values), (expected, likewise) = (ops.spread(points, support, scores) for ops in (other, host))
+    np.testing.assert_array_equal(labels, expected)
+    np.testing.assert_allclose(values, likewise, rtol=1e-4)
 
 
 @on_every_device

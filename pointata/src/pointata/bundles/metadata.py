@@ -12,6 +12,7 @@ from pointata.classes import ClassInfo
 from pointata.errors import ConfigError
 from pointata.model.config import TASKS, BackboneConfig, NetworkConfig
 from pointata.preprocessing.merging import MOST
+from pointata.preprocessing.point_ops.ops import point_ops
 from pointata.preprocessing.point_sampler import PointSampler, cropped
 from pointata.preprocessing.preprocessor import Crop, Preprocessor
 from pointata.preprocessing.sampling import SamplingConfig
@@ -212,7 +213,8 @@ class BundleMetadata(NetworkMetadata):
 
     def preprocessor(self, crop: Crop, device: torch.device, threads: int) -> PointSampler:
         """Samples points."""
-        return PointSampler(cropped(self.sampling, crop), self.feature_names, crop.drop_zeros, device, threads)
+        ops = point_ops(device, threads)
+        return PointSampler(cropped(self.sampling, crop), self.feature_names, crop.drop_zeros, ops)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the file's header."""

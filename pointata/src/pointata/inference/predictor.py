@@ -200,12 +200,10 @@ class Predictor:
                 self.reset(number)
         # 3. Window: the frame becomes the newest of its stream
         start = time.perf_counter()
-        inputs = {
-            number: self._preprocessor.inputs(item.sampled, self._streams[number].append(item.frame))
-            for number, item in prepared.items()
-        }
+        elapsed = {number: self._streams[number].append(item.frame) for number, item in prepared.items()}
         # 4. Step: all streams in one call of the network
         try:
+            inputs = {n: self._preprocessor.inputs(item.sampled, elapsed[n]) for n, item in prepared.items()}
             scores = self._engine.step(inputs)
         except Exception:
             for number in prepared:  # their windows would count a frame that the states lack

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pointata.frame import Frame
 from pointata.model.state import Clip
 from pointata.prediction import SemanticResult
 from pointata.preprocessing.label_upsampling import upsample_labels
+from pointata.preprocessing.point_ops.ops import PointOps
 from pointata.preprocessing.preprocessor import Crop
 from pointata.preprocessing.sampling import SampledFrame, SamplingConfig, sample_frame, to_clip
 
@@ -22,19 +22,17 @@ class PointSampler:
         sampling: how.
         features: channels that the network takes.
         drop_zeros: see `Crop`.
-        device: a GPU samples and searches by itself.
-        threads: of the search on a CPU.
+        ops: who samples and searches.
     """
 
     sampling: SamplingConfig
     features: tuple[str, ...]
     drop_zeros: bool
-    device: torch.device
-    threads: int
+    ops: PointOps
 
     def prepare(self, frame: Frame) -> SampledFrame:
         """See `sample_frame`."""
-        return sample_frame(frame, self.sampling, self.features, self.device, self.drop_zeros)
+        return sample_frame(frame, self.sampling, self.features, self.ops, self.drop_zeros)
 
     def inputs(self, prepared: SampledFrame, elapsed_s: float) -> Clip:
         """The sampled points as a clip of one frame."""
@@ -42,7 +40,7 @@ class PointSampler:
 
     def upsample(self, frame: Frame, prepared: SampledFrame, scores: NDArray[np.float32]) -> SemanticResult:
         """See `upsample_labels`."""
-        return upsample_labels(frame, prepared, scores, self.threads, self.device)
+        return upsample_labels(frame, prepared, scores, self.ops)
 
     def made_up(self, number: int) -> Frame:
         """Points within the limits of range."""

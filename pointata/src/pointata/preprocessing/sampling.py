@@ -17,8 +17,7 @@ from pointata.geometry.neighbours import cpu_nearest
 from pointata.geometry.places import distinct, representatives
 from pointata.geometry.rigid import rotate
 from pointata.model.state import Clip
-from pointata.preprocessing.point_ops.cpu import pick_indices, voxel_downsample
-from pointata.preprocessing.point_ops.cuda import sample_indices_on_device
+from pointata.preprocessing.point_ops.ops import ON_HOST, PointOps
 
 _FARTHEST_M = 1e5
 # Points on fewer places have no shape: one for every 256 sampled points, at most 4. A radar's network samples 64, and
@@ -180,7 +179,7 @@ def sample_frame(
     frame: Frame,
     config: SamplingConfig,
     features: Sequence[str] = (),
-    device: torch.device | None = None,
+    ops: PointOps = ON_HOST,
     drop_zeros: bool = True,
 ) -> SampledFrame:
     """Sample one frame.
@@ -189,7 +188,7 @@ def sample_frame(
         frame: the whole frame.
         config: how.
         features: channels that the network takes.
-        device: a GPU picks the points itself, others than a CPU would (the first pick differs); all else is the same.
+        ops: who picks the points.
         drop_zeros: leave out points at exactly (0, 0, 0): what drivers write where no echo came back.
 
     Raises:
@@ -199,13 +198,7 @@ def sample_frame(
     """
     used, no_return = _usable(frame, config, drop_zeros)
     candidates = frame.points if len(used) == len(frame.points) else np.take(frame.points, used, axis=0)
-    voxel: NDArray[np.int32] | None
-    if device is not None and device.type == "cuda":
-        picks, owner = sample_indices_on_device(candidates, config.points, config.voxel_m, config.range_power, device)
-        first, voxel = representatives(owner)
-    else:
-        first, voxel = voxel_downsample(candidates, config.points, config.voxel_m)
-        picks = pick_indices(candidates, config.points, first, config.range_power)
+    picks, first, voxel = ops.sample(candidates, config.points, config.voxel_m, config.range_power)
     index = used[picks]
     _require_places(frame, config, index)
     points = rotate(frame.T_world_sensor, frame.points[index]) - np.asarray(config.centre_m, dtype=np.float32)
