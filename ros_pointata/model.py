@@ -1,6 +1,7 @@
 """What the node needs of a model, and how it gets one from its parameters. Imports no ROS."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, Protocol
 
 from pointata import ClassInfo, Frame, Prediction
@@ -116,16 +117,10 @@ def load_predictor(parameters: Parameters) -> Model:
 
 
 def options_of(parameters: Parameters) -> PredictorOptions:
-    """What the parameters say of window, crop and actions."""
-    return PredictorOptions(
-        min_frames=parameters.window.min_frames,
-        max_gap_s=parameters.window.max_gap_s,
-        min_range_m=parameters.crop.min_range_m,
-        max_range_m=parameters.crop.max_range_m,
-        drop_zeros=parameters.crop.drop_zeros,
-        unknown_score=parameters.action.unknown_score,
-        hysteresis_frames=parameters.action.hysteresis_frames,
-    )
+    """What the parameters say of window, crop and actions, by the names of the options."""
+    names = {entry.name for entry in fields(PredictorOptions)}
+    said = vars(parameters.window) | vars(parameters.crop) | vars(parameters.action)
+    return PredictorOptions(**{name: value for name, value in said.items() if name in names})
 
 
 def overlaps(model: Model, torch_threads: int) -> bool:

@@ -9,9 +9,10 @@ import textwrap
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pointata.errors import ConfigError
+from pointata.inference.options import Device, Precision, PredictorOptions
 from pointata.preprocessing.merging import MOST
 
 
@@ -25,10 +26,17 @@ class Window:
     """The sliding point video."""
 
     min_frames: int = _parameter(
-        4, "Clouds in the window before an action may be reported.", low=1, high=1000, live=True
+        PredictorOptions.min_frames,
+        "Clouds in the window before an action may be reported.",
+        low=1,
+        high=1000,
+        live=True,
     )
     max_gap_s: float = _parameter(
-        1.0, "A longer time without clouds (s, by their stamps) empties the window.", low=0.01, high=60.0
+        PredictorOptions.max_gap_s,
+        "A longer time without clouds (s, by their stamps) empties the window.",
+        low=0.01,
+        high=60.0,
     )
     stride: int = _parameter(
         0,
@@ -50,13 +58,23 @@ class Crop:
     """Which points the network sees; the rest is published unlabelled."""
 
     min_range_m: float = _parameter(
-        0.0, "Points nearer to the sensor than this (m) are left out.", low=0.0, high=1e3, live=True
+        PredictorOptions.min_range_m,
+        "Points nearer to the sensor than this (m) are left out.",
+        low=0.0,
+        high=1e3,
+        live=True,
     )
     max_range_m: float = _parameter(
-        0.0, "Points farther from the sensor than this (m) are left out; 0 = no limit.", low=0.0, high=1e4, live=True
+        PredictorOptions.max_range_m,
+        "Points farther from the sensor than this (m) are left out; 0 = no limit.",
+        low=0.0,
+        high=1e4,
+        live=True,
     )
     drop_zeros: bool = _parameter(
-        True, "Points at exactly (0, 0, 0) are left out: what drivers write where no echo came back.", live=True
+        PredictorOptions.drop_zeros,
+        "Points at exactly (0, 0, 0) are left out: what drivers write where no echo came back.",
+        live=True,
     )
 
     def __post_init__(self) -> None:
@@ -72,7 +90,7 @@ class Action:
     """How action scores become a reported label."""
 
     unknown_score: float = _parameter(
-        0.35,
+        PredictorOptions.unknown_score,
         "An action below this probability is reported as unknown, as is one in a window unlike the bundle's training, "
         "where the bundle says how unlike; 0 = neither.",
         low=0.0,
@@ -80,9 +98,12 @@ class Action:
         live=True,
     )
     hysteresis_frames: int = _parameter(
-        2, "A new action is reported once it has led for this many clouds in a row; 1 = at once.", low=1, high=100,
+        PredictorOptions.hysteresis_frames,
+        "A new action is reported once it has led for this many clouds in a row; 1 = at once.",
+        low=1,
+        high=100,
         live=True,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -142,11 +163,11 @@ class Parameters:
     )
     backbone: str = _parameter("", "Path of the frozen backbone's weights; empty = the one that the bundle names.")
     device: str = _parameter("auto", "Where the network runs; auto takes a GPU if there is one.",
-                             choices=("auto", "cpu", "cuda"))  # fmt: skip
+                          choices=get_args(Device))  # fmt: skip
     precision: str = _parameter(
         "fp32",
         "Arithmetic of the network; auto takes the fastest here that agrees with fp32; fp16 needs a GPU, int8 a CPU.",
-        choices=("fp32", "bf16", "fp16", "int8", "auto"),
+        choices=get_args(Precision),
     )  # fmt: skip
     torch_threads: int = _parameter(
         0, "CPU threads of the network; 0 = number of cores - 1, at least 1.", low=0, high=256

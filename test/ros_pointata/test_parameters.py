@@ -1,5 +1,7 @@
 """One dataclass is the source of every parameter."""
 
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -7,7 +9,9 @@ import pytest
 import yaml
 
 from pointata.errors import ConfigError
+from pointata.inference.options import PredictorOptions
 from ros_pointata.config.parameters import SPECS, Parameters, from_values, render_markdown_table, render_yaml
+from ros_pointata.model import options_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -76,14 +80,22 @@ def test_what_is_out_of_range_is_refused_by_name(name: str, value: object) -> No
         from_values({name: value})
 
 
-def test_the_options_of_the_predictor_have_the_defaults_of_the_predictor() -> None:
-    from pointata.inference.predictor import PredictorOptions
+def test_every_option_of_the_predictor_is_a_parameter_and_reaches_it() -> None:
+    given = PredictorOptions(7, 3.5, 0.5, 9.0, False, 0.25, 5)
+    defaults = PredictorOptions()
+    values = {}
+    for entry in fields(PredictorOptions):
+        (name,) = [spec.name for spec in SPECS if spec.name.split(".")[-1] == entry.name]
+        values[name] = getattr(given, entry.name)
+        assert values[name] != getattr(defaults, entry.name)
+    assert options_of(from_values(values)) == given
+    assert options_of(Parameters()) == defaults
 
-    options, parameters = PredictorOptions(), Parameters()
-    for group in (parameters.window, parameters.crop, parameters.action):
-        for entry in fields(group):
-            if entry.name not in ("stride", "merge"):
-                assert getattr(group, entry.name) == getattr(options, entry.name)
+
+def test_parameters_come_without_torch() -> None:
+    """Seconds, before the node would be seen."""
+    program = "import sys, ros_pointata.config.parameters, ros_pointata.model; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_unknown_names_and_contradictions_are_refused() -> None:
