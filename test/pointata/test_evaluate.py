@@ -30,7 +30,7 @@ from pointata.evaluation.sources import Choice, open_sources
 from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
-from pointata.prediction import ActionResult, ActionSegment, Prediction, SemanticResult
+from pointata.prediction import ActionResult, ActionSegment, PointLabels, Prediction
 from pointata.preprocessing.sampling import SamplingConfig
 
 ACTIONS = class_list(("walk", (1, 0, 0)), ("sit", (0, 1, 0)))
@@ -92,9 +92,11 @@ def answer(frame_count: int, labels: list[int], action: int, segment: int, unkno
         stamp_ns=0,
         window_start_ns=0,
         frame_count=frame_count,
-        action=ActionResult(action, 0.9, np.array([0.5, 0.5], dtype=np.float32), unknown),
-        segments=(ActionSegment(0, 0, 1 - segment, 0.9), ActionSegment(0, 0, segment, 0.9)),
-        semantic=SemanticResult(np.array(labels, dtype=np.uint8), scores),
+        results={
+            "action": ActionResult(action, 0.9, np.array([0.5, 0.5], dtype=np.float32), unknown),
+            "segments": (ActionSegment(0, 0, 1 - segment, 0.9), ActionSegment(0, 0, segment, 0.9)),
+            "semantic": PointLabels(np.array(labels, dtype=np.uint8), scores),
+        },
     )
 
 
@@ -134,7 +136,7 @@ def test_counts_are_those_made_by_hand() -> None:
     miou = (2 / 4 + 4 / 7 + 3 / 5) / 3
     expected = {"action_accuracy": 2 / 3, "segments_accuracy": 2 / 3, "segmentation_miou_present": miou}
     assert score.figures() == pytest.approx(expected, abs=5e-5)
-    assert score.action_figures()["action_unknown"] == pytest.approx(1 / 3, abs=5e-5)
+    assert score.details()["action_unknown"] == pytest.approx(1 / 3, abs=5e-5)
     assert (score.frames, len(score.step_ms), score.rejected) == (5, 5, ["frame 2 is bad"])
     assert scripted.resets == [0, 4]
     assert told == [("script", number) for number in (0, 1, 2, 3, 0, 1)]
@@ -158,7 +160,8 @@ def votes(*of_walk: float) -> list[Prediction | DataError]:
     """Predictions of a video, given the probability of "walk" in each frame."""
     scores = [np.array([share, 1 - share], dtype=np.float32) for share in of_walk]
     made = [answer(count, [0], action=0, segment=0) for count in range(1, len(scores) + 1)]
-    return [replace(one, action=ActionResult(0, 0.9, s, unknown=True)) for one, s in zip(made, scores, strict=True)]
+    actions = [ActionResult(0, 0.9, shares, unknown=True) for shares in scores]
+    return [replace(one, results={**one.results, "action": a}) for one, a in zip(made, actions, strict=True)]
 
 
 def videos_of(*actions_and_frames: tuple[int, list[LabelledFrame]]) -> list[Recording]:

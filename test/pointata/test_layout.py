@@ -10,7 +10,7 @@ GRAPH = ModuleGraph(Path(pointata.__file__).parent)
 #: From the bottom to the top: what a name imports stands before it.
 ORDER = (
     *("errors", "text", "classes", "system", "paths"),
-    *("geometry", "frame", "prediction", "metrics", "model", "preprocessing", "bundles", "inference"),
+    *("geometry", "frame", "prediction", "metrics", "tasks", "model", "preprocessing", "bundles", "inference"),
     *("data", "training", "pretraining", "alignment", "adaptation"),
     *("evaluation", "report", "cli"),
 )

@@ -134,7 +134,8 @@ def test_fresh_adapters_leave_the_frozen_network_bit_identical(name: str) -> Non
     flat = video.points.flatten(0, 1)
     centres, patches, _ = group(flat, config.groups, config.group_size)
     frozen = model.backbone(patches, centres).unflatten(0, (2, 4))
-    assert torch.equal(encoded.layers[-1], frozen)
+    assert encoded.tokens is not None
+    assert torch.equal(encoded.tokens.layers[-1], frozen)
 
 
 @torch.inference_mode()

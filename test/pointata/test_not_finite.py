@@ -127,7 +127,7 @@ def close(ours: Prediction, expected: Prediction) -> None:
     np.testing.assert_allclose(ours.action.scores, expected.action.scores, atol=1e-4)
 
 
-@pytest.mark.parametrize("part", ["centres", "origins", "adapters", "pooled", "segments"])
+@pytest.mark.parametrize("part", ["centres", "origins", "adapters", "pooled", "heads"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_state_that_is_not_finite_does_not_linger(part: str, value: float) -> None:
     """Also where the scores do not show it yet: the oldest of ten frames' pooled features, when two have been seen."""

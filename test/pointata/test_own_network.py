@@ -16,7 +16,7 @@ from bundle_surgery import change_header
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pointata import BundleError, ClassInfo, DataError, Frame, Image, InferenceError, Prediction, SemanticResult
+from pointata import BundleError, ClassInfo, DataError, Frame, Image, InferenceError, PointLabels, Prediction
 from pointata.bundles.bundle import NetworkKind, describe, load_bundle, register_kind
 from pointata.bundles.format import read_header, read_tensors, write
 from pointata.bundles.metadata import NetworkMetadata
@@ -101,11 +101,11 @@ class FirstPointsPreprocessor:
     def inputs(self, prepared: FirstPoints, elapsed_s: float) -> Lit:
         return Lit(torch.from_numpy(prepared.points)[None], torch.tensor([[prepared.light]]))
 
-    def upsample(self, frame: Frame, prepared: FirstPoints, scores: NDArray[np.float32]) -> SemanticResult:
+    def upsample(self, frame: Frame, prepared: FirstPoints, scores: NDArray[np.float32]) -> PointLabels:
         labels, best = np.full(len(frame.points), UNLABELLED, np.uint8), np.zeros(len(frame.points), np.float32)
         seen = min(POINTS, len(frame.points))
         labels[:seen], best[:seen] = scores[:seen].argmax(axis=-1), scores[:seen].max(axis=-1)
-        return SemanticResult(labels, best)
+        return PointLabels(labels, best)
 
     def made_up(self, number: int) -> Frame:
         return frame(number)
@@ -190,7 +190,7 @@ def inputs(*numbers: int) -> list[Lit]:
     return [preprocessor.inputs(preprocessor.prepare(frame(number)), 0.0) for number in numbers]
 
 
-def labels(prediction: Prediction) -> SemanticResult:
+def labels(prediction: Prediction) -> PointLabels:
     assert prediction.semantic is not None
     return prediction.semantic
 

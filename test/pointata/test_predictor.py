@@ -13,12 +13,13 @@ from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import class_list
 from pointata.errors import ConfigError
 from pointata.geometry.rigid import yaw
-from pointata.inference.decision import Hysteresis, merge_runs
 from pointata.inference.precision import choose_device
 from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.preprocessing.sampling import SamplingConfig, sample_frame, to_clip
+from pointata.tasks.action import Hysteresis
+from pointata.tasks.segments import merge_runs
 
 ACTIONS = class_list(("a", (1, 0, 0)), ("b", (0, 1, 0)), ("c", (0, 0, 1)))
 THINGS = class_list(("p", (9, 0, 0)), ("q", (0, 9, 0)), ("r", (0, 0, 9)), ("s", (9, 9, 9)))

@@ -10,7 +10,6 @@ import pytest
 import torch
 from scipy.spatial.distance import pdist
 
-from pointata.adaptation.losses import points_loss
 from pointata.bundles.adapter import load_adapter
 from pointata.bundles.backbone import save_backbone
 from pointata.bundles.bundle import load_bundle
@@ -19,6 +18,7 @@ from pointata.model.backbone import Backbone
 from pointata.model.config import BACKBONES
 from pointata.model.trainable import adapter_state, backbone_state
 from pointata.preprocessing.sampling import SamplingConfig
+from pointata.tasks import get
 from pointata.training.augmentation import Augmentation
 from pointata.training.clips import ClipShape, EpochSampler, FixedClips, RandomClips, collate
 from pointata.training.recording_cache import SampledRecording, cached_recordings, load_recording
@@ -293,8 +293,8 @@ def test_points_without_labels_cost_nothing_and_the_others_as_in_the_formula() -
     pairs = [(i, int(c)) for i, c in enumerate(labels.flatten()) if c != 255]
     total = torch.stack([-weights[c] * probabilities[i, c].log() for i, c in pairs]).sum()
     expected = total / sum(float(weights[c]) for _, c in pairs)
-    torch.testing.assert_close(points_loss(logits, labels, weights), expected)
-    nothing = points_loss(logits, torch.full_like(labels, 255), weights)
+    torch.testing.assert_close(get("semantic").loss(logits, labels, weights=weights), expected)
+    nothing = get("semantic").loss(logits, torch.full_like(labels, 255), weights=weights)
     torch.autograd.backward(nothing)
     assert nothing == 0
     assert logits.grad is not None

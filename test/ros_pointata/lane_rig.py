@@ -42,7 +42,7 @@ class Model:
         self.batches: list[dict[int, int]] = []
         self.entered = threading.Semaphore(0)
         self.go = threading.Semaphore(0)
-        self._streams = [Stream(4, PredictorOptions()) for _ in range(streams)]
+        self._streams = [Stream(4, PredictorOptions(), {}) for _ in range(streams)]
 
     def prepare(self, frame: Frame) -> Frame:
         stamp = frame.stamp_ns // MS

@@ -21,7 +21,7 @@ from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
-from pointata import ActionResult, ActionSegment, ClassInfo, Frame, Prediction, SemanticResult
+from pointata import ActionResult, ActionSegment, ClassInfo, Frame, PointLabels, Prediction
 from pointata.classes import class_list
 from pointata.data.encoded_cloud import EncodedCloud
 from pointata.inference.options import PredictorOptions
@@ -63,7 +63,7 @@ class StandInModel:
         self.resets = 0
         self.threads: set[int] = set()
         self.fail_at: set[int] = set()
-        self._stream = Stream(self.metadata.window_frames, PredictorOptions())
+        self._stream = Stream(self.metadata.window_frames, PredictorOptions(), {})
 
     def prepare(self, frame: Frame) -> Frame:
         return frame
@@ -88,9 +88,11 @@ class StandInModel:
             stamp_ns=frame.stamp_ns,
             window_start_ns=begin_ns,
             frame_count=count,
-            action=ActionResult(action, 1.0, scores, unknown=count < 2),
-            segments=(ActionSegment(begin_ns, frame.stamp_ns, action, 0.5),),
-            semantic=SemanticResult(labels_of(frame.points), np.full(len(frame.points), 0.75, dtype=np.float32)),
+            results={
+                "action": ActionResult(action, 1.0, scores, unknown=count < 2),
+                "segments": (ActionSegment(begin_ns, frame.stamp_ns, action, 0.5),),
+                "semantic": PointLabels(labels_of(frame.points), np.full(len(frame.points), 0.75, dtype=np.float32)),
+            },
             timings_ms={"sample": 1.0, "model": 2.0, "restore": 3.0},
             reset_reason=reason,
         )

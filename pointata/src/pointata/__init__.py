@@ -18,7 +18,7 @@ from pointata.errors import (
     UsageError,
 )
 from pointata.frame import Frame, Image, LabelledFrame
-from pointata.prediction import ActionResult, ActionSegment, Prediction, SemanticResult
+from pointata.prediction import ActionResult, ActionSegment, PointLabels, Prediction
 
 if TYPE_CHECKING:
     from pointata.bundles.bundle import load_bundle
@@ -44,11 +44,11 @@ __all__ = [
     "InstallationError",
     "LabelledFrame",
     "PointATA",
+    "PointLabels",
     "PointataError",
     "Prediction",
     "Predictor",
     "PredictorOptions",
-    "SemanticResult",
     "TooFewPointsError",
     "UsageError",
     "__version__",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class ActionSegment:
 
 
 @dataclass(frozen=True)
-class SemanticResult:
+class PointLabels:
     """Class of every point of `Frame.points`.
 
     Attributes:
@@ -47,6 +48,10 @@ class SemanticResult:
     scores: NDArray[np.float32]
 
 
+#: What a task gives for a frame: its window's action, the window's segments (oldest first), or its points' classes.
+Result = ActionResult | tuple[ActionSegment, ...] | PointLabels
+
+
 @dataclass(frozen=True)
 class Prediction:
     """Result of one `Predictor.step`.
@@ -55,9 +60,7 @@ class Prediction:
         stamp_ns: stamp of the newest frame.
         window_start_ns: stamp of the oldest frame that the window still holds.
         frame_count: frames in the window, 1 to `window.frames`.
-        action: present where the bundle has an action recognition head.
-        segments: present where the bundle has an action segmentation head; oldest first, covering the window.
-        semantic: present where the bundle has a semantic segmentation head.
+        results: by task (see `pointata.tasks`), of every task that the bundle has a head for.
         timings_ms: wall time per stage ("sample", "model", "restore", ...), milliseconds.
         reset_reason: why the window was emptied before this frame; None where it was not.
         no_return: points of this frame left out because they are (0, 0, 0); see `PredictorOptions.drop_zeros`.
@@ -66,9 +69,22 @@ class Prediction:
     stamp_ns: int
     window_start_ns: int
     frame_count: int
-    action: ActionResult | None = None
-    segments: tuple[ActionSegment, ...] | None = None
-    semantic: SemanticResult | None = None
+    results: Mapping[str, Result] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     reset_reason: str | None = None
     no_return: int = 0
+
+    @property
+    def action(self) -> ActionResult | None:
+        """Result of the task "action"; None where the bundle does not have it."""
+        return cast(ActionResult | None, self.results.get("action"))
+
+    @property
+    def segments(self) -> tuple[ActionSegment, ...] | None:
+        """Result of the task "segments", oldest first, covering the window; None where the bundle does not have it."""
+        return cast(tuple[ActionSegment, ...] | None, self.results.get("segments"))
+
+    @property
+    def semantic(self) -> PointLabels | None:
+        """Result of the task "semantic"; None where the bundle does not have it."""
+        return cast(PointLabels | None, self.results.get("semantic"))

@@ -1,6 +1,6 @@
 """Stage 2, adapt: train the network's adapters and heads, or more of it, on clips."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,16 +9,14 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from pointata.adaptation.losses import attention_loss, class_weights, frames_loss, points_loss
+from pointata.adaptation.losses import attention_loss, class_weights
 from pointata.alignment.embedder_file import load_aligned
 from pointata.bundles.adapter import check_bundle_output, save_bundle
 from pointata.bundles.metadata import BundleMetadata
 from pointata.errors import ConfigError
-from pointata.inference.decision import action_voters
-from pointata.metrics.summary import accuracy, mean_iou
+from pointata.metrics.summary import accuracy
 from pointata.model.config import NetworkConfig, preset
 from pointata.model.pointata import PointATA
-from pointata.model.state import Clip
 from pointata.model.trainable import (
     POINT_NET,
     Mode,
@@ -27,6 +25,9 @@ from pointata.model.trainable import (
     parameter_counts,
     set_trainable,
 )
+from pointata.tasks import TASKS, get, of_scope
+from pointata.tasks.action import reported
+from pointata.tasks.scope import Scope
 from pointata.training.clips import ClipBatch
 from pointata.training.metrics import ConfusionMetric, VoteMetric
 from pointata.training.network import on_backbone
@@ -90,7 +91,8 @@ class Adapt(lightning.LightningModule):
     """Trains a `PointATA` network in one of the modes of `pointata.model.trainable`."""
 
     model: PointATA
-    _point_weights: Tensor
+    #: Of the classes, by task; tasks without any weigh all alike.
+    _weights: dict[str, Tensor]
     #: Confusion of the last validation's clips, rows truth, columns prediction; empty without the task "action".
     clip_confusion: list[list[int]]
 
@@ -99,6 +101,7 @@ class Adapt(lightning.LightningModule):
         super().__init__()
         self.settings = settings
         self.clip_confusion = []
+        self._weights = {}
 
     def build(self, data: Any) -> None:
         """Build the network for a data module: its heads, features and classes.
@@ -116,7 +119,7 @@ class Adapt(lightning.LightningModule):
             features=data.features,
             heads={task: len(classes) for task, classes in data.heads.items()},
         )
-        if {"action", "segments"} & set(config.heads) and not 0 <= p.settle_frames < data.shortest_clip:
+        if of_scope(config.heads, Scope.WINDOW, Scope.FRAME) and not 0 <= p.settle_frames < data.shortest_clip:
             raise ConfigError(f"settle_frames ({p.settle_frames}) must be below the clip's {data.shortest_clip} frames")
         self._metadata(config, data)  # refuses what no bundle can hold, before any training
         self.model = self._network(config)
@@ -131,16 +134,12 @@ class Adapt(lightning.LightningModule):
         """By the name of the figure; see `validation_step`."""
         heads = config.heads
         metrics: dict[str, Metric] = {
-            f"{task}_accuracy": ConfusionMetric(heads[task], accuracy)
-            for task in ("action", "segments")
-            if task in heads
+            get(task).figure_name: ConfusionMetric(classes, get(task).figure) for task, classes in heads.items()
         }
         if "action" in heads:
             metrics["accuracy"] = ConfusionMetric(heads["action"], accuracy)
             if "segments" not in data.own_heads:  # else frames have classes, not whole videos
                 metrics["video_accuracy"] = VoteMetric(len(data.validation_videos), heads["action"])
-        if "semantic" in heads:
-            metrics["segmentation_miou_present"] = ConfusionMetric(heads["semantic"], mean_iou)
         return metrics
 
     @property
@@ -178,9 +177,9 @@ class Adapt(lightning.LightningModule):
 
     def weigh_classes(self, data: Any) -> None:
         """Weigh the point classes by their share in the training data."""
-        if "semantic" in self.model.heads:
+        for task in of_scope(self.model.tasks, Scope.POINT):
             counts = torch.from_numpy(data.label_counts())
-            self._point_weights = class_weights(counts, self.settings.class_weight_power).to(self.device)
+            self._weights[task] = class_weights(counts, self.settings.class_weight_power).to(self.device)
 
     def on_train_epoch_start(self) -> None:
         """Draw dropout afresh, by seed and epoch alone: a resumed run goes on as if it had never stopped."""
@@ -188,25 +187,16 @@ class Adapt(lightning.LightningModule):
         torch.manual_seed(seed + 1_000_003 * (self.current_epoch + 1) + self.global_rank)
 
     def losses(self, batch: ClipBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Losses and logits by task; those of the frame heads begin after the frames that settle."""
-        p, heads = self.settings, self.model.heads
-        state = self.model.initial_state(len(batch.actions))
-        clip = batch.clip
-        encoded, _ = self.model.encode(replace(clip, neighbours=None), state)
-        losses, logits = {}, {}
-        late = slice(p.settle_frames, None)
-        if "action" in heads:
-            logits["action"] = heads["action"](encoded.pooled[:, late], encoded.valid[:, late])
-        if "segments" in heads:
-            logits["segments"] = heads["segments"](encoded.frames, state.segments)[0][:, late]
+        """Losses and logits by task; those of windows and frames begin after the frames that settle."""
+        p, start = self.settings, self.model.initial_state(len(batch.actions))
+        seen, state = self.model.encode(batch.clip, start)
+        logits, _ = self.model.decode(seen, state, first=p.settle_frames)
+        losses = {}
         for task, scores in logits.items():
-            losses[task] = frames_loss(scores, batch.actions[:, late], p.label_smoothing)
-        if self._foreground is not None and encoded.attention is not None:
-            losses["attention"] = attention_loss(encoded.attention, batch.labels, self._foreground)
-        if "semantic" in heads and clip.neighbours is not None:
-            dense = clip.neighbours.shape[1]
-            logits["semantic"] = self.model.semantic(encoded, _tail(clip, dense))
-            losses["semantic"] = points_loss(logits["semantic"], batch.labels[:, -dense:], self._point_weights)
+            smoothing = 0.0 if TASKS[task] is Scope.POINT else p.label_smoothing
+            losses[task] = get(task).loss(scores, _truth(batch, task, scores), smoothing, self._weights.get(task))
+        if self._foreground is not None and seen.attention is not None:
+            losses["attention"] = attention_loss(seen.attention, batch.labels, self._foreground)
         return losses, logits
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
@@ -230,22 +220,20 @@ class Adapt(lightning.LightningModule):
             batch_size=len(batch.actions),
             sync_dist=True,
         )
-        newest = batch.actions[:, -1]
-        for task in logits.keys() & {"action", "segments"}:
-            self._count(f"{task}_accuracy", newest, logits[task][:, -1])
+        for task, scores in logits.items():
+            frames = slice(None) if TASKS[task] is Scope.POINT else slice(-1, None)
+            truth = _truth(batch, task, scores)[:, frames].flatten()
+            self._count(get(task).figure_name, truth, scores[:, frames].flatten(0, -2))
         if "action" in logits:
-            of_action = self._of_action(logits)
-            self._count("accuracy", newest, of_action, prog_bar=True)
+            newest, shares = batch.actions[:, -1], self._of_action(logits)
+            self._count("accuracy", newest, shares)
             if "video_accuracy" in self.metrics:
-                self._count("video_accuracy", batch.videos, newest, of_action)
-        if "semantic" in logits:
-            truth = batch.labels[:, -logits["semantic"].shape[1] :].flatten()
-            self._count("segmentation_miou_present", truth, logits["semantic"].flatten(0, 2), prog_bar=True)
+                self._count("video_accuracy", batch.videos, newest, shares)
 
-    def _count(self, name: str, *samples: Tensor, prog_bar: bool = False) -> None:
+    def _count(self, name: str, *samples: Tensor) -> None:
         metric = cast(Metric, self.metrics[name])
         metric.update(*samples)
-        self.log(f"val/{name}", metric, prog_bar=prog_bar)
+        self.log(f"val/{name}", metric, prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
         """Keep the confusion of the clips, of all processes."""
@@ -264,8 +252,8 @@ class Adapt(lightning.LightningModule):
 
     def _of_action(self, logits: dict[str, Tensor]) -> Tensor:
         """(B, C) probabilities of the newest frame's action, as `Predictor` reports them."""
-        voters = action_voters(self.trainer.datamodule.heads)  # type: ignore[attr-defined]
-        return torch.stack([logits[task][:, -1].softmax(-1) for task in voters]).mean(dim=0)
+        heads = self.trainer.datamodule.heads  # type: ignore[attr-defined]
+        return reported({task: logits[task][:, -1].softmax(-1) for task in logits}, heads)
 
     def configure_optimizers(self) -> Any:
         """AdamW with linear warm-up and cosine decay; no decay on vectors."""
@@ -325,7 +313,7 @@ class Adapt(lightning.LightningModule):
         return save_bundle(folder, self.model, metadata, replace_backbone=self._makes_backbone)
 
 
-def _tail(clip: Clip, frames: int) -> Clip:
-    """The newest frames of a clip whose neighbours cover only these."""
-    total = clip.points.shape[1]
-    return replace(replace(clip, neighbours=None).frames(total - frames, total), neighbours=clip.neighbours)
+def _truth(batch: ClipBatch, task: str, logits: Tensor) -> Tensor:
+    """Truth (B, T', ...) of the newest frames, those that logits (B, T', ..., C) are of."""
+    truth = batch.labels if TASKS[task] is Scope.POINT else batch.actions
+    return truth[:, -logits.shape[1] :]

@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from pointata.adaptation.losses import frames_loss
 from pointata.bundles.adapter import rewrite_adapter
 from pointata.bundles.bundle import load_bundle
 from pointata.bundles.metadata import BundleMetadata
 from pointata.errors import ConfigError
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
+from pointata.tasks import TASKS, get, of_scope
+from pointata.tasks.encoded import Encoded
+from pointata.tasks.scope import Scope
 from pointata.training.clips import ClipBatch, ClipShape, FixedClips, RandomClips
 from pointata.training.recording_cache import SampledRecording
 from pointata.training.schedule import warm_up_then_cosine
@@ -28,7 +30,6 @@ from pointata.training.video_clips import VideoClips
 
 _log = logging.getLogger(__name__)
 
-_TASKS = ("action", "segments")
 #: Frames that the trunk takes at once.
 _CHUNK = 25
 
@@ -138,7 +139,7 @@ def _refuse_other_data(metadata: BundleMetadata, data: VideoClips) -> None:
             f"bundle {metadata.name!r} takes other point channels than {list(data.features)}: "
             f"set data.features to {list(metadata.feature_names)}"
         )
-    for task in _TASKS:
+    for task in of_scope(TASKS, Scope.WINDOW, Scope.FRAME):
         classes, own = ({c.id: c.name for c in heads.get(task, ())} for heads in (data.heads, metadata.heads))
         if own and classes != own:
             raise ConfigError(
@@ -180,17 +181,13 @@ def _seen(model: PointATA, batch: ClipBatch) -> FrameFeatures:
     return FrameFeatures(frame_features(model, batch.clip), batch.actions[0])
 
 
-def frame_logits(model: PointATA, features: Tensor) -> dict[str, Tensor]:
-    """Logits (B, T, C) of the heads on (B, T, F) features of whole recordings; no frame looks at later ones."""
+def frame_logits(model: PointATA, features: Tensor, first: int = 0) -> dict[str, Tensor]:
+    """Logits (B, T - first, C) of (B, T, F) features of whole recordings; no frame looks at later ones."""
     batch, length = features.shape[:2]
     state = model.initial_state(batch)
-    result = {}
-    if "action" in model.heads:
-        valid = torch.cat([state.valid, torch.ones(batch, length, dtype=torch.bool)], dim=1)
-        result["action"] = model.heads["action"](torch.cat([state.pooled, features], dim=1), valid)
-    if "segments" in model.heads:
-        result["segments"], _ = model.heads["segments"](features, state.segments)
-    return result
+    valid = torch.cat([state.valid, torch.ones(batch, length, dtype=torch.bool)], dim=1)
+    seen = Encoded(length, torch.cat([state.pooled, features], dim=1), valid)
+    return model.decode(seen, state, first)[0]
 
 
 def frame_losses(model: PointATA, settings: FrameHeadSettings, batch: Sequence[FrameFeatures]) -> dict[str, Tensor]:
@@ -198,17 +195,17 @@ def frame_losses(model: PointATA, settings: FrameHeadSettings, batch: Sequence[F
     # filled up behind their ends, where nothing looks and nothing counts
     features = pad_sequence([item.features for item in batch], batch_first=True)  # (B, T, F)
     actions = pad_sequence([item.actions for item in batch], batch_first=True, padding_value=-1)  # (B, T)
-    late = slice(settings.settle_frames, None)
+    settle = settings.settle_frames
     return {
-        task: frames_loss(logits[:, late], actions[:, late], settings.label_smoothing)
-        for task, logits in frame_logits(model, features).items()
+        task: get(task).loss(logits, actions[:, settle:], settings.label_smoothing)
+        for task, logits in frame_logits(model, features, settle).items()
     }
 
 
 def _optimise(
     model: PointATA, settings: FrameHeadSettings, views: Sequence[FrameFeatures], rng: np.random.Generator
 ) -> None:
-    heads = nn.ModuleList(model.heads[task] for task in _TASKS if task in model.heads)
+    heads = nn.ModuleList(model.heads[task] for task in of_scope(model.tasks, Scope.WINDOW, Scope.FRAME))
     heads.train()
     optimizer = torch.optim.AdamW(heads.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = warm_up_then_cosine(optimizer, settings.warmup_steps, settings.steps)
@@ -234,7 +231,7 @@ def frame_accuracies(model: PointATA, settle_frames: int, recordings: Sequence[F
     hits: dict[str, list[Tensor]] = {}
     for recording in recordings:
         truth = recording.actions[settle_frames:]
-        for task, logits in frame_logits(model, recording.features.unsqueeze(0)).items():
-            right = logits[0, settle_frames:].argmax(-1) == truth
+        for task, logits in frame_logits(model, recording.features.unsqueeze(0), settle_frames).items():
+            right = logits[0].argmax(-1) == truth
             hits.setdefault(task, []).append(right[truth >= 0])
     return {task: torch.cat(values).float().mean().item() for task, values in hits.items()}

@@ -1,37 +1,7 @@
-"""What stage 2 minimises."""
+"""What stage 2 minimises beside the losses of the tasks."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-from pointata.classes import UNLABELLED
-
-
-def frames_loss(logits: Tensor, actions: Tensor, smoothing: float) -> Tensor:
-    """Cross entropy of frames; those of action -1 do not count.
-
-    Args:
-        logits: (B, T, C).
-        actions: (B, T) int64.
-        smoothing: of the labels.
-    """
-    truth = actions.flatten()
-    loss = F.cross_entropy(logits.flatten(0, 1), truth, ignore_index=-1, label_smoothing=smoothing)
-    return loss if (truth >= 0).any() else logits.sum() * 0.0
-
-
-def points_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Weighted cross entropy of points; unlabelled ones do not count, and without others it is 0.
-
-    Args:
-        logits: (B, T, P, C).
-        labels: (B, T, P) int64, 255 = unlabelled.
-        weights: (C,).
-    """
-    truth = labels.flatten()
-    if not (truth != UNLABELLED).any():
-        return logits.sum() * 0.0
-    return F.cross_entropy(logits.flatten(0, 2), truth, weight=weights, ignore_index=UNLABELLED)
 
 
 def attention_loss(attention: Tensor, labels: Tensor, foreground_class: int) -> Tensor:

@@ -10,12 +10,14 @@ import torch
 from pointata.bundles.schema import Rule, flag, listing, mapping, number, one_of, plain, record, refuse, text, whole
 from pointata.classes import ClassInfo
 from pointata.errors import ConfigError
-from pointata.model.config import TASKS, BackboneConfig, NetworkConfig
+from pointata.model.config import BackboneConfig, NetworkConfig
 from pointata.preprocessing.merging import MOST
 from pointata.preprocessing.point_ops.ops import point_ops
 from pointata.preprocessing.point_sampler import PointSampler, cropped
 from pointata.preprocessing.preprocessor import Crop, Preprocessor
 from pointata.preprocessing.sampling import SamplingConfig
+from pointata.tasks import TASKS, of_scope
+from pointata.tasks.scope import Scope
 
 _CLASS = record({"id": whole(0, 254), "name": text(), "color": listing(whole(0, 255), 3, 3)})
 _BACKBONE = record(
@@ -109,7 +111,7 @@ class NetworkMetadata(ABC):
     name: str
     """Name of the bundle."""
     heads: Mapping[str, tuple[ClassInfo, ...]]
-    """Classes of each task."""
+    """Classes of each task (see `pointata.tasks`)."""
     frame_period_s: float
     """Time between two frames in training, seconds."""
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -190,8 +192,9 @@ class BundleMetadata(NetworkMetadata):
                 f"bundle {self.name!r} samples {points} points a frame: too few for {net.groups} groups of "
                 f"{net.group_size}"
             )
-        if "semantic" in self.heads and not self.sampling.point_neighbours:
-            raise ConfigError(f"bundle {self.name!r} has a semantic head: sampling.point_neighbours must not be 0")
+        for task in of_scope(self.heads, Scope.POINT):
+            if not self.sampling.point_neighbours:
+                raise ConfigError(f"bundle {self.name!r} has a {task} head: sampling.point_neighbours must not be 0")
         tables = {
             "groups x group_size": (net.groups * net.group_size, _MOST_GROUPED),
             "points x point_neighbours": (points * self.sampling.point_neighbours, _MOST_LISTED),

@@ -93,7 +93,7 @@ def progress(console: Console, recordings: Sequence[Recording], part: Part) -> I
 
 def show(console: Console, score: OfflineScore) -> None:
     """Print the figures: the headline, warnings, rejections, tables, and what the figures mean."""
-    figures = _listed({**score.figures(), **score.action_figures()}, 3) or "no ground truth to score"
+    figures = _listed({**score.figures(), **score.details()}, 3) or "no ground truth to score"
     _say(console, f"{score.frames} frames, {len(score.rejected)} rejected: {figures}")
     if not score.complete:
         _say(console, "partial: stopped before the end")
@@ -128,17 +128,14 @@ def _table(score: OfflineScore) -> Table:
 
 def _show_more(console: Console, score: OfflineScore) -> None:
     """What published tables state besides."""
-    for segments, what in (
-        (score.segments, "action segments, percent"),
-        (score.segments_compat, "as HOI4D's script counts (the last ends a frame early)"),
-    ):
-        if segments is not None and segments.frames.total:
-            _say(console, f"{what}: {_listed(segments.figures(), 1)}")
+    evaluations = score.evaluations.values()
+    for what, figures in ((what, figures) for one in evaluations for what, figures in one.listed().items()):
+        _say(console, f"{what}: {_listed(figures, 1)}")
     published = score.published()
     if published:
         _say(console, f"as published tables count: {_listed(published, 3)}")
-    if score.unvoted:
-        _say(console, f"{len(score.unvoted)} videos gave no vote and do not count in video_accuracy: too few frames")
+    for remark in (remark for one in evaluations for remark in one.remarks()):
+        _say(console, remark)
 
 
 def _say(console: Console, text: str) -> None:

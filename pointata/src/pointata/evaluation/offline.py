@@ -2,20 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pointata.classes import UNLABELLED, ClassInfo
+from pointata.classes import ClassInfo
 from pointata.data.recording import Recording
 from pointata.errors import DataError, InferenceError
 from pointata.evaluation.score import OfflineScore
 from pointata.frame import LabelledFrame
 from pointata.inference.predictor import Predictor
-from pointata.metrics.summary import window_labels
 from pointata.prediction import Prediction
 from pointata.preprocessing.rates import gaps_s, mean_rate_hz
+from pointata.tasks import TASKS
+from pointata.tasks.scope import Scope
+from pointata.tasks.task import Measured
 
 #: Takes a recording and its frames and hands the frames on, as they are asked for: to see how far it is.
 Watch = Callable[[Recording, Iterable[LabelledFrame]], Iterable[LabelledFrame]]
@@ -52,41 +51,10 @@ def _agree(mine: tuple[ClassInfo, ...], theirs: tuple[ClassInfo, ...] | None, wh
     return True
 
 
-def _tasks(heads: Mapping[str, tuple[ClassInfo, ...]], recording: Recording) -> frozenset[str]:
+def _tasks(heads: Mapping[str, tuple[ClassInfo, ...]], recording: Recording) -> tuple[str, ...]:
     """The bundle's tasks that a recording has ground truth for."""
-    truths = {"action": recording.actions, "segments": recording.actions, "semantic": recording.classes}
-    return frozenset(task for task in heads if _agree(heads[task], truths[task], recording.name))
-
-
-def _newest_action(prediction: Prediction, task: str) -> int:
-    """Class that a task gives the newest frame; 255 where it gives none."""
-    if task == "segments":
-        return prediction.segments[-1].class_id if prediction.segments else UNLABELLED
-    action = prediction.action
-    return UNLABELLED if action is None or action.unknown else action.class_id
-
-
-@dataclass
-class _Actions:
-    """Actions of a recording's frames from `min_frames` on.
-
-    Attributes:
-        truth: class of each frame, 255 where unknown.
-        given: class that each task gives it, 255 where none.
-        scores: (C,) probabilities of the window's action; only where there are any.
-    """
-
-    truth: list[int] = field(default_factory=list)
-    given: dict[str, list[int]] = field(default_factory=lambda: {"action": [], "segments": []})
-    scores: list[NDArray[np.float32]] = field(default_factory=list)
-
-    def take(self, action: int | None, prediction: Prediction) -> None:
-        """Add a frame."""
-        self.truth.append(UNLABELLED if action is None else action)
-        for task, classes in self.given.items():
-            classes.append(_newest_action(prediction, task))
-        if prediction.action is not None:
-            self.scores.append(prediction.action.scores)
+    truths = {task: recording.classes if TASKS[task] is Scope.POINT else recording.actions for task in heads}
+    return tuple(task for task in heads if _agree(heads[task], truths[task], recording.name))
 
 
 def _steps(
@@ -103,27 +71,6 @@ def _steps(
         score.step_ms.append((time.perf_counter() - start) * 1e3)
         score.frames += 1
         yield item, prediction
-
-
-def _count(score: OfflineScore, tasks: frozenset[str], actions: _Actions) -> None:
-    """Add a recording's actions to the frames' and windows' confusions and to the segments."""
-    truth = np.array(actions.truth, np.int64)
-    for task in tasks & actions.given.keys():
-        score.confusions[task].update(truth, np.array(actions.given[task], np.int64))
-    if "action" in tasks and score.windows is not None and actions.scores:
-        score.windows.update(*window_labels(truth, np.stack(actions.scores), score.window_frames))
-    for segments in (score.segments, score.segments_compat):
-        if "segments" in tasks and segments is not None and len(truth):
-            segments.update(truth, np.array(actions.given["segments"], np.int64))
-
-
-def _vote(score: OfflineScore, video: Recording, number: int, actions: _Actions) -> None:
-    """Let the frames of a video of one action vote; its number tells it from others of its name."""
-    if score.vote is None or not actions.scores:
-        score.unvoted.append(video.name)
-        return
-    votes = len(actions.scores)
-    score.vote.update(np.full(votes, number), np.full(votes, video.action), np.stack(actions.scores))
 
 
 def evaluate(
@@ -145,25 +92,22 @@ def evaluate(
     score = OfflineScore.of(heads, predictor.metadata.window_frames, len(recordings))
     for number, (recording, tasks) in enumerate(zip(recordings, scored, strict=True)):
         predictor.reset()
-        actions = _Actions()
+        counted = [score.evaluations[task] for task in tasks]
         stamps_ns: list[int] = []
         frames = watch(recording, recording.frames(part.start, part.count))
         try:
             for item, prediction in _steps(predictor, frames, score):
                 stamps_ns.append(item.frame.stamp_ns)
-                if "semantic" in tasks and item.labels is not None and prediction.semantic is not None:
-                    truth = item.labels[: item.frame.own_count]
-                    score.confusions["semantic"].update(truth, prediction.semantic.labels)
-                if prediction.frame_count >= predictor.options.min_frames:
-                    actions.take(item.action, prediction)
+                settled = prediction.frame_count >= predictor.options.min_frames
+                for evaluation in counted:
+                    evaluation.take(item, prediction, settled)
         except KeyboardInterrupt:
             score.complete = False
-        _count(score, tasks, actions)
+        for evaluation in counted:
+            evaluation.end(Measured(recording.name, number, recording.action, score.complete))
         if gaps_s(stamps_ns).any():
             score.rates_hz[recording.name] = mean_rate_hz(stamps_ns)
         score.left_out += recording.left_out
         if not score.complete:
             break
-        if "action" in tasks and recording.action >= 0:
-            _vote(score, recording, number, actions)
     return score

@@ -3,35 +3,25 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pointata.classes import ClassInfo
 from pointata.metrics.confusion import ConfusionMatrix
-from pointata.metrics.segments import SegmentScore
-from pointata.metrics.summary import accuracy, iou_per_class, mean_iou, percentiles
-from pointata.metrics.vote import VideoVote
+from pointata.metrics.summary import percentiles
+from pointata.tasks import TASKS, get
+from pointata.tasks.task import Evaluation
 
 
 @dataclass
 class OfflineScore:
-    """Confusions by task and wall time per frame; "action" counts frames, "semantic" points.
+    """Figures by task, and wall time per frame."""
 
-    `segments` scores the newest frame's action segment, frame by frame, as a sequence, and `segments_compat` does so as
-    HOI4D's script does; None without that task. `vote` scores videos of one action, `windows` runs of `window_frames`
-    frames (see `pointata.metrics.summary.window_labels`); None without the task "action".
-    """
-
-    confusions: dict[str, ConfusionMatrix]
+    evaluations: Mapping[str, Evaluation]
+    """By task, of all tasks there are; those that the bundle does not have count nothing."""
     window_frames: int = 0
-    segments: SegmentScore | None = None
-    segments_compat: SegmentScore | None = None
-    vote: VideoVote | None = None
-    windows: ConfusionMatrix | None = None
-    unvoted: list[str] = field(default_factory=list)
-    """Videos of one action without a frame that votes: all are before `min_frames`, or rejected."""
     frames: int = 0
     left_out: int = 0
     """Clouds of the recordings that could not be read."""
@@ -46,72 +36,44 @@ class OfflineScore:
     """What whoever reads the figures must know."""
 
     @classmethod
-    def of(cls, heads: Mapping[str, tuple[ClassInfo, ...]], window_frames: int, videos: int) -> "OfflineScore":
+    def of(cls, heads: Mapping[str, tuple[ClassInfo, ...]], window_frames: int, recordings: int) -> "OfflineScore":
         """Nothing counted yet, for a bundle's heads and window, and a number of recordings."""
-        names = {task: [c.name for c in classes] for task, classes in heads.items()}
-        score = cls({task: ConfusionMatrix(of_task) for task, of_task in names.items()}, window_frames)
-        if "segments" in names:
-            score.segments = SegmentScore(names["segments"])
-            score.segments_compat = SegmentScore(names["segments"], compat=True)
-        if "action" in names:
-            score.vote = VideoVote(names["action"], videos)
-            score.windows = ConfusionMatrix(names["action"])
-        return score
+        names = {task: [entry.name for entry in heads.get(task, ())] for task in TASKS}
+        return cls(
+            {task: get(task).evaluation(names[task], window_frames, recordings) for task in TASKS}, window_frames
+        )
+
+    @property
+    def confusions(self) -> dict[str, ConfusionMatrix]:
+        """Of the bundle's tasks: frames or points."""
+        return {task: one.matrix for task, one in self.evaluations.items() if one.matrix.names}
 
     def figures(self) -> dict[str, float]:
         """The figures a bundle's metadata states."""
-        result: dict[str, float] = {}
-        if "action" in self.confusions and self.confusions["action"].total:
-            result["action_accuracy"] = accuracy(self.confusions["action"])
-        if "segments" in self.confusions and self.confusions["segments"].total:
-            result["segments_accuracy"] = accuracy(self.confusions["segments"])
-        if "semantic" in self.confusions and self.confusions["semantic"].total:
-            result["segmentation_miou_present"] = mean_iou(self.confusions["semantic"])
-        return {name: round(value, 4) for name, value in result.items()}
+        return _rounded(one.figures() for one in self.evaluations.values())
 
-    def action_figures(self) -> dict[str, float]:
-        """Share of the windows whose action is right, and of the frames whose action is reported as unknown."""
-        result: dict[str, float] = {}
-        if self.windows is not None and self.windows.total:
-            result["window_accuracy"] = accuracy(self.windows)
-        if "action" in self.confusions and self.confusions["action"].total:
-            frames = self.confusions["action"]
-            result["action_unknown"] = float(frames.counts[:, -1].sum() / frames.total)
-        return {name: round(value, 4) for name, value in result.items()}
+    def details(self) -> dict[str, float]:
+        """Figures shown beside them."""
+        return _rounded(one.details() for one in self.evaluations.values())
 
     def published(self) -> dict[str, float]:
-        """What published tables state besides: the video vote, and the mean IoU with absent classes counted as 0."""
-        result: dict[str, float] = {}
-        if self.vote is not None and self.vote.videos.total:
-            result["video_accuracy"] = accuracy(self.vote.videos)
-        if "semantic" in self.confusions and self.confusions["semantic"].total:
-            result["segmentation_miou_absent_as_zero"] = mean_iou(self.confusions["semantic"], absent_as_zero=True)
-        return {name: round(value, 4) for name, value in result.items()}
+        """What published tables state besides."""
+        return _rounded(one.published() for one in self.evaluations.values())
 
     def report(self) -> dict[str, Any]:
         """All figures, JSON-ready: None where there is nothing to divide by."""
-        semantic = self.confusions.get("semantic")
-        scored = semantic is not None and semantic.total > 0
-        per_class = {} if semantic is None or not scored else dict(
-            zip(semantic.names, (round(v, 4) for v in iou_per_class(semantic).tolist()), strict=True)
-        )  # fmt: skip
         report = {
             **self.figures(),
-            **self.action_figures(),
+            **self.details(),
             **self.published(),
             "frames": self.frames,
             "warnings": self.warnings,
             "complete": self.complete,
             "left_out": self.left_out,
             "rejected": self.rejected,
-            "windows": 0 if self.windows is None else self.windows.total,
             "window_frames": self.window_frames,
-            "videos": 0 if self.vote is None else self.vote.videos.total,
-            "videos_without_vote": self.unvoted,
             "rates_hz": {name: round(rate, 3) for name, rate in self.rates_hz.items()},
-            "segments": _segment_figures(self.segments),
-            "segments_compat": _segment_figures(self.segments_compat),
-            "per_class_iou": per_class,
+            **{name: value for one in self.evaluations.values() for name, value in one.report().items()},
             "supports": {
                 task: dict(zip(matrix.names, matrix.support.tolist(), strict=True))
                 for task, matrix in self.confusions.items()
@@ -137,8 +99,8 @@ def reasons(rejected: Sequence[str]) -> list[tuple[str, int]]:
     return sorted(kinds.values(), key=lambda entry: -entry[1])
 
 
-def _segment_figures(score: SegmentScore | None) -> dict[str, float]:
-    return score.figures() if score is not None and score.frames.total else {}
+def _rounded(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    return {name: round(value, 4) for part in parts for name, value in part.items()}
 
 
 def _without_nan(value: Any) -> Any:

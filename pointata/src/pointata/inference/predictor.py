@@ -14,13 +14,12 @@ from pointata.bundles.bundle import load_bundle
 from pointata.bundles.metadata import NetworkMetadata
 from pointata.errors import BundleError, InferenceError
 from pointata.frame import Frame
-from pointata.inference.decision import action_voters
 from pointata.inference.engine import Engine, Scores
 from pointata.inference.options import Precision, PredictorOptions
 from pointata.inference.precision import choose_device
 from pointata.inference.stream import Stream
 from pointata.model.streaming import StreamingNetwork
-from pointata.prediction import Prediction
+from pointata.prediction import PointLabels, Prediction
 from pointata.system.cores import core_count
 
 __all__ = ["Predictor", "PredictorOptions", "PreparedFrame"]
@@ -80,7 +79,7 @@ class Predictor:
         self.metadata = metadata
         self.options = PredictorOptions() if options is None else options
         self._engine = Engine(network, choose_device(device), streams, precision)
-        self._streams = [Stream(metadata.window_frames, self.options) for _ in range(streams)]
+        self._streams = [Stream(metadata.window_frames, self.options, metadata.heads) for _ in range(streams)]
         self._preprocessor = metadata.preprocessor(self.options.crop, self.device, self._search_threads)
 
     @classmethod
@@ -242,20 +241,18 @@ class Predictor:
     ) -> Prediction:
         stream = self._streams[number]
         timings = {**item.timings_ms, "model": model_ms}
-        semantic = None
-        if "semantic" in scores:
+
+        def upsample(probabilities: NDArray[np.float32]) -> PointLabels:
             start = time.perf_counter()
-            semantic = self._preprocessor.upsample(item.frame, item.sampled, scores["semantic"])
-            timings["restore"] = _ms_since(start)
+            labels = self._preprocessor.upsample(item.frame, item.sampled, probabilities)
+            timings["restore"] = timings.get("restore", 0.0) + _ms_since(start)
+            return labels
+
         return Prediction(
             stamp_ns=item.frame.stamp_ns,
             window_start_ns=stream.window_start_ns,
             frame_count=stream.frame_count,
-            action=stream.decide(self._of_action(scores), familiar=self._familiar(number))
-            if "action" in scores
-            else None,
-            segments=stream.segment(scores["segments"]) if "segments" in scores else None,
-            semantic=semantic,
+            results=stream.report(scores, lambda: self._familiar(number), upsample),
             timings_ms=timings,
             reset_reason=reason,
             no_return=item.sampled.no_return,
@@ -265,12 +262,6 @@ class Predictor:
         """Whether a window is near enough to what the bundle was trained on; always where nothing may be unknown."""
         limit = self.metadata.farthest_window
         return limit == 0 or self.options.unknown_score == 0 or self._engine.distance(stream) <= limit
-
-    def _of_action(self, scores: Scores) -> NDArray[np.float32]:
-        """(C,) probabilities of the window's action."""
-        voters = [scores[task] for task in action_voters(self.metadata.heads)]
-        mean: NDArray[np.float32] = np.mean(voters, axis=0, dtype=np.float32)
-        return mean
 
 
 def _ms_since(start: float) -> float:

@@ -1,16 +1,17 @@
-"""What a deployment remembers of one stream beside the network's state: its window, and the labels in force."""
+"""What a deployment remembers of one stream beside the network's state: its window, and what is reported."""
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointata.frame import Frame
-from pointata.inference.decision import Hysteresis, merge_runs
 from pointata.inference.options import PredictorOptions
-from pointata.prediction import ActionResult, ActionSegment
+from pointata.prediction import PointLabels, Result
+from pointata.tasks import get
+from pointata.tasks.reporting import Heads, Moment, Scores
 from pointata.text import cut
 
 
@@ -29,23 +30,27 @@ class Stream:
     Args:
         window_frames: frames of a full window.
         options: settings of the deployment.
+        heads: classes by task, of the tasks that are reported.
     """
 
-    def __init__(self, window_frames: int, options: PredictorOptions) -> None:
+    def __init__(self, window_frames: int, options: PredictorOptions, heads: Heads) -> None:
         self._options = options
+        self._heads = heads
         self._window_frames = window_frames
         self.reset()
 
     def set_options(self, options: PredictorOptions) -> None:
         """Take other settings from the next frame on; the window stays."""
         self._options = options
-        self._action.adjust(options.hysteresis_frames, options.unknown_score)
+        for reporter in self._reporters.values():
+            reporter.adjust(options)
 
     def reset(self) -> None:
         """Forget the stream; the next frame starts a new window."""
         self._stamps: deque[int] = deque(maxlen=self._window_frames)
-        self._segments: deque[tuple[int, NDArray[np.float32]]] = deque(maxlen=self._window_frames)
-        self._action = Hysteresis(self._options.hysteresis_frames, self._options.unknown_score)
+        self._reporters = {
+            task: get(task).reporter(self._heads, self._window_frames, self._options) for task in self._heads
+        }
         self._last: _Last | None = None
         self._origin_ns = 0
 
@@ -88,13 +93,18 @@ class Stream:
         self._stamps.append(frame.stamp_ns)
         return (frame.stamp_ns - self._origin_ns) * 1e-9
 
-    def decide(self, scores: NDArray[np.float32], familiar: bool = True) -> ActionResult:
-        """The action in force, given the newest window's probabilities (C,) and whether it is like the training."""
-        class_id, confident = self._action.update(scores)
-        enough = len(self._stamps) >= self._options.min_frames
-        return ActionResult(class_id, float(scores[class_id]), scores, unknown=not (confident and enough and familiar))
+    def report(
+        self,
+        scores: Scores,
+        familiar: Callable[[], bool],
+        upsample: Callable[[NDArray[np.float32]], PointLabels],
+    ) -> dict[str, Result]:
+        """The results of all tasks at the newest frame.
 
-    def segment(self, scores: NDArray[np.float32]) -> tuple[ActionSegment, ...]:
-        """Runs of one action within the window, given the newest frame's probabilities (C,)."""
-        self._segments.append((self._stamps[-1], scores))
-        return merge_runs(list(self._segments))
+        Args:
+            scores: probabilities by task.
+            familiar: whether the window is like those that the bundle was trained on.
+            upsample: spreads probabilities of the sampled points to all points.
+        """
+        now = Moment(self._stamps[-1], self.frame_count, familiar, upsample)
+        return {task: reporter.report(scores, now) for task, reporter in self._reporters.items()}

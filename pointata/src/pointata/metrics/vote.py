@@ -69,5 +69,6 @@ class VideoVote:
         """Confusion of the videos that gave a clip, one sample each."""
         matrix = ConfusionMatrix(self._names)
         voted = self.truth != _NO_CLIP
-        matrix.update(self.truth[voted], self.sums[voted].argmax(axis=1))
+        if voted.any():
+            matrix.update(self.truth[voted], self.sums[voted].argmax(axis=1))
         return matrix

@@ -5,9 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pointata.errors import ConfigError
-
-#: The tasks a head exists for, in the order in which results are reported.
-TASKS = ("action", "segments", "semantic")
+from pointata.tasks import TASKS
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """PointATA: the adapter-augmented frozen 3D backbone, run on clips or frame by frame with equal results."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,40 +12,16 @@ from pointata.model.config import NetworkConfig
 from pointata.model.context import SpatialContextEncoder
 from pointata.model.correspondence import TAPS, correspond
 from pointata.model.embedder import PointAlignEmbedder
-from pointata.model.heads import ActionHead, SegmentsHead, SemanticHead
 from pointata.model.pooling import FramePool
 from pointata.model.state import Clip, StreamState
 from pointata.model.streaming import StreamingNetwork
 from pointata.model.tokenizer import group
+from pointata.tasks import TASKS, get
+from pointata.tasks.encoded import Encoded, Tokens
+from pointata.tasks.scope import Scope
+from pointata.tasks.task import HeadSizes
 
 _WIDE = ("qkv", "proj", "mlp.0", "mlp.2", "point_net.second_out")
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What the heads see of a chunk of T frames.
-
-    Attributes:
-        centres: (B, T, G, 3).
-        layers: tokens (B, T, G, D) after a third, two thirds and all of the blocks.
-        pooled: (B, W - 1 + T, F), pooled tokens of each frame, W - 1 frames of history first; only the history, of
-            width 0, where no head looks at whole frames.
-        valid: (B, W - 1 + T) bool, frames that belong to the stream.
-        channels: (B, T, N, F), the points' input channels besides x, y, z; None where there are none.
-        attention: (B, T, G, 4), logarithm of the pooling's attention; None where frames are not pooled.
-    """
-
-    centres: Tensor
-    layers: list[Tensor]
-    pooled: Tensor
-    valid: Tensor
-    channels: Tensor | None
-    attention: Tensor | None
-
-    @property
-    def frames(self) -> Tensor:
-        """(B, T, F) pooled tokens of the chunk's own frames."""
-        return self.pooled[:, -self.centres.shape[1] :]
 
 
 class PointATA(StreamingNetwork):
@@ -67,21 +43,19 @@ class PointATA(StreamingNetwork):
         self.embedder = PointAlignEmbedder(self.backbone.tokenizer, config.channels)
         self.adapters = nn.ModuleList(PointVideoAdapter(width, bottleneck) for _ in range(config.backbone.depth))
         self.context = SpatialContextEncoder(width, bottleneck, config.context_neighbours)
+        self._tasks = [get(task) for task in TASKS if task in config.heads]
+        sizes = HeadSizes(width, FramePool.width(width), config.channels, config.window)
         heads: dict[str, nn.Module] = {}
-        if "action" in config.heads or "segments" in config.heads:
+        if any(task.scope is not Scope.POINT for task in self._tasks):
             heads["pool"] = FramePool(width)
-        if "action" in config.heads:
-            heads["action"] = ActionHead(FramePool.width(width), width, config.heads["action"], config.window)
-        if "segments" in config.heads:
-            heads["segments"] = SegmentsHead(FramePool.width(width), width, config.heads["segments"])
-        if "semantic" in config.heads:
-            heads["semantic"] = SemanticHead(width, config.heads["semantic"], config.channels)
+        heads |= {task.name: task.make_head(sizes, config.heads[task.name]) for task in self._tasks}
         self.heads = nn.ModuleDict(heads)
+        self._memories = [task.memory(sizes) for task in self._tasks]
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks that have a head."""
-        return tuple(self.config.heads)
+        return tuple(task.name for task in self._tasks)
 
     def quantizable_layers(self) -> list[str]:
         """What makes most of a step: attention and MLPs of the blocks, wide layers of tokenizer and point head."""
@@ -115,7 +89,7 @@ class PointATA(StreamingNetwork):
             stamps=zeros(streams, TAPS, dtype=torch.float64),
             adapters=zeros(streams, c.backbone.depth, TAPS, c.groups, c.adapter_width),
             pooled=zeros(streams, history, FramePool.width(width) if "pool" in self.heads else 0),
-            segments=zeros(streams, width if "segments" in c.heads else 0),
+            heads=zeros(streams, sum(self._memories)),
         )
 
     def channels(self, clip: Clip) -> Tensor | None:
@@ -128,7 +102,7 @@ class PointATA(StreamingNetwork):
         return height if clip.features is None else torch.cat([clip.features, height], dim=-1)
 
     def encode(self, clip: Clip, state: StreamState) -> tuple[Encoded, StreamState]:
-        """Run the trunk over a chunk that continues `state`; the recurrent state of the heads is carried unchanged."""
+        """Run the trunk over a chunk that continues `state`; what the heads remember is carried unchanged."""
         c = self.config
         batch, length = clip.points.shape[:2]
         channels = self.channels(clip)
@@ -166,39 +140,35 @@ class PointATA(StreamingNetwork):
             stamps=torch.cat([state.stamps, clip.stamps], dim=1)[:, -TAPS:],
             adapters=torch.stack(adapter_states, dim=1),
             pooled=pooled[:, -(c.window - 1) :],
-            segments=state.segments,
+            heads=state.heads,
         )
-        return Encoded(centres, layers, pooled, valid, channels, attention), new_state
+        of_points = Tokens(centres, layers, clip.points, channels, clip.neighbours)
+        return Encoded(length, pooled, valid, of_points, attention), new_state
 
-    def semantic(self, encoded: Encoded, clip: Clip) -> Tensor:
-        """Scores of the sampled points: (B, T, N, C) logits. The clip may be the tail of the encoded chunk."""
-        if clip.neighbours is None:
-            raise ValueError("the semantic head needs Clip.neighbours")
-        tail = -clip.points.shape[1]
-        layers = [layer[:, tail:] for layer in encoded.layers]
-        channels = None if encoded.channels is None else encoded.channels[:, tail:]
-        scores: Tensor = self.heads["semantic"](
-            layers, encoded.centres[:, tail:], clip.points, clip.neighbours, channels
-        )
-        return scores
+    def decode(self, seen: Encoded, state: StreamState, first: int = 0) -> tuple[dict[str, Tensor], StreamState]:
+        """Apply the heads to a chunk of T frames; no one else does.
 
-    def run(self, clip: Clip, state: StreamState) -> tuple[dict[str, Tensor], StreamState]:
-        """Continue the streams by a chunk of T >= 1 frames.
+        Args:
+            seen: as `encode` gives it; without tokens, points are not scored.
+            state: of which the heads take what they remember of the frames before.
+            first: frame of the chunk from which on windows and frames are scored.
 
         Returns:
-            Logits by task: "action" (B, T, C) for the window ending at each frame, "segments" (B, T, C) for each
-            frame, "semantic" (B, T, N, C) for each sampled point; and the state after the chunk.
+            Logits by task: (B, T - first, C) for the windows ending at these frames, or for the frames, (B, S, N, C)
+            for the sampled points of the newest S frames, those that `Clip.neighbours` covers; and the state with what
+            the heads remember now.
         """
-        encoded, new_state = self.encode(clip, state)
-        outputs: dict[str, Tensor] = {}
-        if "action" in self.heads:
-            outputs["action"] = self.heads["action"](encoded.pooled, encoded.valid)
-        if "segments" in self.heads:
-            outputs["segments"], segments = self.heads["segments"](encoded.frames, state.segments)
-            new_state = StreamState(**{**vars(new_state), "segments": segments})
-        if "semantic" in self.heads:
-            outputs["semantic"] = self.semantic(encoded, clip)
-        return outputs, new_state
+        logits: dict[str, Tensor] = {}
+        memories = list(torch.split(state.heads, self._memories, dim=1))
+        for number, task in enumerate(self._tasks):
+            if task.scope is not Scope.POINT or seen.tokens is not None:
+                head = self.heads[task.name]
+                logits[task.name], memories[number] = task.score(head, seen, memories[number], first)
+        return logits, replace(state, heads=torch.cat(memories, dim=1) if memories else state.heads)
+
+    def run(self, clip: Clip, state: StreamState) -> tuple[dict[str, Tensor], StreamState]:
+        """Continue the streams by a chunk of T >= 1 frames; see `decode` for the logits, of all frames here."""
+        return self.decode(*self.encode(clip, state))
 
     def forward(self, clip: Clip) -> Mapping[str, Tensor]:
         """Run whole clips from an empty past; see `run` for the outputs."""

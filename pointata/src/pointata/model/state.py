@@ -45,7 +45,7 @@ class StreamState:
         stamps: (B, 2) float64 seconds.
         adapters: (B, L, 2, G, r) float32, down-projected tokens of each block.
         pooled: (B, H, F) float32, pooled tokens of each frame; width 0 where no head looks at whole frames.
-        segments: (B, S) float32, recurrent state of the action segmentation head.
+        heads: (B, S) float32, what the heads remember, side by side.
     """
 
     valid: Tensor
@@ -54,4 +54,4 @@ class StreamState:
     stamps: Tensor
     adapters: Tensor
     pooled: Tensor
-    segments: Tensor
+    heads: Tensor

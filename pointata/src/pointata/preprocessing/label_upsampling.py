@@ -5,14 +5,14 @@ from numpy.typing import NDArray
 
 from pointata.classes import UNLABELLED
 from pointata.frame import Frame
-from pointata.prediction import SemanticResult
+from pointata.prediction import PointLabels
 from pointata.preprocessing.point_ops.ops import ON_HOST, PointOps
 from pointata.preprocessing.sampling import SampledFrame
 
 
 def upsample_labels(
     frame: Frame, sampled: SampledFrame, scores: NDArray[np.float32], ops: PointOps = ON_HOST
-) -> SemanticResult:
+) -> PointLabels:
     """Spread the scores of the sampled points to all points within range: three nearest, weighted by distance.
 
     Points that share a thinning voxel share the label of its first point, far below the spacing of the samples.
@@ -35,8 +35,8 @@ def upsample_labels(
         label, score = label[sampled.voxel], score[sampled.voxel]
     own = frame.own_count
     if len(sampled.used) == len(frame.points):
-        return SemanticResult(label[:own], score[:own])
+        return PointLabels(label[:own], score[:own])
     labels = np.full(len(frame.points), UNLABELLED, dtype=np.uint8)
     values = np.zeros(len(frame.points), dtype=np.float32)
     labels[sampled.used], values[sampled.used] = label, score
-    return SemanticResult(labels[:own], values[:own])
+    return PointLabels(labels[:own], values[:own])

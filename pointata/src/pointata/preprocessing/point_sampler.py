@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pointata.frame import Frame
 from pointata.model.state import Clip
-from pointata.prediction import SemanticResult
+from pointata.prediction import PointLabels
 from pointata.preprocessing.label_upsampling import upsample_labels
 from pointata.preprocessing.point_ops.ops import PointOps
 from pointata.preprocessing.preprocessor import Crop
@@ -38,7 +38,7 @@ class PointSampler:
         """The sampled points as a clip of one frame."""
         return to_clip([replace(prepared, stamp_s=elapsed_s)])
 
-    def upsample(self, frame: Frame, prepared: SampledFrame, scores: NDArray[np.float32]) -> SemanticResult:
+    def upsample(self, frame: Frame, prepared: SampledFrame, scores: NDArray[np.float32]) -> PointLabels:
         """See `upsample_labels`."""
         return upsample_labels(frame, prepared, scores, self.ops)
 

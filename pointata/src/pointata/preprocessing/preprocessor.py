@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointata.frame import Frame
-from pointata.prediction import SemanticResult
+from pointata.prediction import PointLabels
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Preprocessor(Protocol):
         """
         ...
 
-    def upsample(self, frame: Frame, prepared: Any, scores: NDArray[np.float32]) -> SemanticResult:
+    def upsample(self, frame: Frame, prepared: Any, scores: NDArray[np.float32]) -> PointLabels:
         """Labels of all points of a frame's own message, of the probabilities (..., C) of what the network scored."""
         ...
 

@@ -10,10 +10,12 @@ from typing import Any
 import lightning
 import torch
 
+from pointata.tasks import TASKS, get
+
 _log = logging.getLogger(__name__)
 
 #: Shares that are better the larger they are, the first one present names the best epoch.
-_SCORES = ("val/accuracy", "val/segments_accuracy", "val/segmentation_miou_present")
+_SCORES = ("val/accuracy", *(f"val/{get(task).figure_name}" for task in TASKS))
 
 
 class Ledger(lightning.Callback):

@@ -17,9 +17,9 @@ from pointata.classes import ClassInfo
 from pointata.data.dataset import Video
 from pointata.data.open import open_dataset
 from pointata.errors import ConfigError
-from pointata.model.config import TASKS
 from pointata.model.state import Clip
 from pointata.preprocessing.sampling import SamplingConfig
+from pointata.tasks import TASKS
 from pointata.training.augmentation import Augmentation
 from pointata.training.clips import ClipBatch, ClipShape, EpochSampler, FixedClips, RandomClips, collate
 from pointata.training.recording_cache import SampledRecording, cached_recordings, load_recording, log_progress

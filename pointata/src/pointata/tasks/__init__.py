@@ -1,0 +1,31 @@
+"""What networks score. A task is one module of this package, `TASK` in it, and its line in `TASKS`.
+
+Names and scopes are known without torch; `get` imports the rest.
+"""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from pointata.tasks.scope import Scope
+
+if TYPE_CHECKING:
+    from pointata.tasks.task import Task
+
+#: By name, in the order in which results are reported.
+TASKS: Mapping[str, Scope] = {
+    "action": Scope.WINDOW,
+    "segments": Scope.FRAME,
+    "semantic": Scope.POINT,
+}
+
+
+def get(name: str) -> "Task":
+    """A task by name."""
+    task: Task = import_module(f"pointata.tasks.{name}").TASK
+    return task
+
+
+def of_scope(tasks: Iterable[str], *scopes: Scope) -> tuple[str, ...]:
+    """Those of some tasks that score windows, frames or points."""
+    return tuple(task for task in tasks if TASKS[task] in scopes)
