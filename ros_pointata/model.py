@@ -20,7 +20,7 @@ class ModelMetadata(Protocol):
 
     @property
     def heads(self) -> Mapping[str, tuple[ClassInfo, ...]]:
-        """Classes by head: "action", "segments", "semantic"."""
+        """Classes by task (see `pointata.tasks`)."""
         ...
 
     @property

@@ -1,7 +1,7 @@
-"""The node's outputs: created for the heads that the model has, filled only where somebody subscribes."""
+"""The node's outputs: created for the tasks that the model has, filled only where somebody subscribes."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import PointCloud2
@@ -21,11 +21,45 @@ SEGMENTATION = "~/output/pointcloud/segmentation"
 VISUALIZATION = "~/output/pointcloud/visualization"
 TIMINGS = "~/debug/timings"
 
-#: Topics of each head, and the topic beside which its classes are latched (first).
-_TOPICS_OF_HEAD: Mapping[str, Mapping[str, type]] = {
-    "action": {ACTION: ActionPrediction},
-    "segments": {SEGMENTS: ActionSegments},
-    "semantic": {SEGMENTATION: PointCloud2, VISUALIZATION: PointCloud2},
+
+class Answered(NamedTuple):
+    """What a message is made of: a cloud, its prediction, and one task's result and classes."""
+
+    cloud: DecodedCloud
+    prediction: Prediction
+    result: Any
+    classes: tuple[ClassInfo, ...]
+
+
+class Topic(NamedTuple):
+    """A topic, and how its messages are made."""
+
+    name: str
+    kind: type
+    to_message: Callable[[Answered], Any]
+
+
+def _action(given: Answered) -> ActionPrediction:
+    return action_message(given.cloud.header, given.prediction, given.result, given.classes)
+
+
+def _segments(given: Answered) -> ActionSegments:
+    return segments_message(given.cloud.header, given.prediction, given.result, given.classes)
+
+
+def _labelled(given: Answered) -> PointCloud2:
+    return segmentation_cloud(given.cloud, given.result.labels, given.result.scores)
+
+
+def _coloured(given: Answered) -> PointCloud2:
+    return visualization_cloud(given.cloud, given.result.labels, given.classes)
+
+
+#: Topics of each task; beside the first one its classes are latched.
+TOPICS: Mapping[str, tuple[Topic, ...]] = {
+    "action": (Topic(ACTION, ActionPrediction, _action),),
+    "segments": (Topic(SEGMENTS, ActionSegments, _segments),),
+    "semantic": (Topic(SEGMENTATION, PointCloud2, _labelled), Topic(VISUALIZATION, PointCloud2, _coloured)),
 }
 
 
@@ -43,8 +77,7 @@ class Outputs:
         self._node = node
         self._heads: Mapping[str, tuple[ClassInfo, ...]] = metadata.heads
         topics: dict[str, type] = {TIMINGS: StageTimings}
-        for head in self._heads:
-            topics.update(_TOPICS_OF_HEAD[head])
+        topics |= {topic.name: topic.kind for task in self._heads for topic in TOPICS[task]}
         self.publishers: dict[str, Any] = {
             topic: node.create_lifecycle_publisher(
                 kind, topic, stream_profile(output), event_callbacks=output_events(health, topic)
@@ -52,7 +85,7 @@ class Outputs:
             for topic, kind in topics.items()
         }
         self._closed = False
-        self._latched = [self._latch(metadata.name, head, classes) for head, classes in self._heads.items()]
+        self._latched = [self._latch(metadata.name, task, classes) for task, classes in self._heads.items()]
 
     def publish(self, cloud: DecodedCloud, prediction: Prediction) -> None:
         """Publish everything of a prediction that has subscribers, under the header of its cloud.
@@ -60,18 +93,11 @@ class Outputs:
         Raises:
             DataError: a prediction that does not fit the cloud.
         """
-        if prediction.action is not None and self._wanted(ACTION):
-            action = action_message(cloud.header, prediction, prediction.action, self._heads["action"])
-            self.publishers[ACTION].publish(action)
-        if prediction.segments is not None and self._wanted(SEGMENTS):
-            segments = segments_message(cloud.header, prediction, prediction.segments, self._heads["segments"])
-            self.publishers[SEGMENTS].publish(segments)
-        if prediction.semantic is not None:
-            labels, scores = prediction.semantic.labels, prediction.semantic.scores
-            if self._wanted(SEGMENTATION):
-                self.publishers[SEGMENTATION].publish(segmentation_cloud(cloud, labels, scores))
-            if self._wanted(VISUALIZATION):
-                self.publishers[VISUALIZATION].publish(visualization_cloud(cloud, labels, self._heads["semantic"]))
+        for task, result in prediction.results.items():
+            given = Answered(cloud, prediction, result, self._heads[task])
+            for topic in TOPICS[task]:
+                if self._wanted(topic.name):
+                    self.publishers[topic.name].publish(topic.to_message(given))
 
     def publish_timings(self, cloud: DecodedCloud, timings_ms: Mapping[str, float]) -> None:
         """Publish the time spent per stage, milliseconds."""
@@ -95,8 +121,8 @@ class Outputs:
         publisher = self.publishers.get(topic)
         return publisher is not None and publisher.get_subscription_count() > 0
 
-    def _latch(self, model: str, head: str, classes: tuple[ClassInfo, ...]) -> Any:
-        topic = f"{next(iter(_TOPICS_OF_HEAD[head]))}/classes"
+    def _latch(self, model: str, task: str, classes: tuple[ClassInfo, ...]) -> Any:
+        topic = f"{TOPICS[task][0].name}/classes"
         publisher = self._node.create_publisher(ClassInfoList, topic, latched_profile())
         publisher.publish(class_list_message(self._node.get_clock().now().to_msg(), model, classes))
         return publisher

@@ -14,8 +14,9 @@ from node_harness import ACTIONS, POINTS, SECOND, Harness, StandInModel, action_
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from pointata import UNLABELLED
+from pointata.tasks import TASKS
 from ros_pointata.io.cloud import decode_cloud, decode_field, stamp_to_ns
-from ros_pointata.io.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, VISUALIZATION
+from ros_pointata.io.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, TOPICS, VISUALIZATION
 from ros_pointata.msg import ClassInfoList
 
 STEP = SECOND // 10
@@ -34,6 +35,12 @@ def _wait_for(messages: list[Any], count: int, running: Harness) -> None:
 
 def _stamps(messages: list[Any]) -> list[int]:
     return [stamp_to_ns(message.header.stamp) for message in messages]
+
+
+def test_every_task_has_topics_that_no_other_has() -> None:
+    names = [topic.name for task in TASKS for topic in TOPICS[task]]
+    assert set(TOPICS) == set(TASKS)
+    assert len(names) == len(set(names)) >= len(TASKS)
 
 
 def test_every_cloud_is_answered_in_order_on_every_point(running: Harness) -> None:
