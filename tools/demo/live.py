@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
 
 from demo.record import FrameRecord, ScenarioRecord
 
@@ -97,10 +99,8 @@ def _milliseconds(state: Snapshot) -> str:
     return "- ms" if np.isnan(state.latency_ms) else f"{state.latency_ms:.0f} ms"
 
 
-def table(state: Snapshot) -> Any:
-    """A snapshot as a rich table."""
-    from rich.table import Table
-
+def table(state: Snapshot) -> Table:
+    """A snapshot as a table."""
     result = Table(title=f"pointata: {state.scene}", show_header=False, min_width=64, title_justify="left")
     if _has_action(state):
         agrees = state.truth == "-" or state.action.split(" (")[0] == state.truth
@@ -117,7 +117,8 @@ class Display:
     """Shows snapshots inside a `with` block."""
 
     def __init__(self) -> None:
-        self._live = _live_display()
+        console = Console()
+        self._live = Live(console=console, refresh_per_second=8) if console.is_terminal else None
         self._last_line = 0.0
 
     def __enter__(self) -> "Display":
@@ -143,14 +144,3 @@ class Display:
         elif final or time.monotonic() - self._last_line >= LINE_PERIOD_S:
             self._last_line = time.monotonic()
             print(f"  {line(state)}", flush=True)
-
-
-def _live_display() -> Any:
-    """rich's live display on a terminal; None elsewhere, and where rich is not installed."""
-    try:
-        from rich.console import Console
-        from rich.live import Live
-    except ImportError:
-        return None
-    console = Console()
-    return Live(console=console, refresh_per_second=8) if console.is_terminal else None
