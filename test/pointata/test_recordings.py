@@ -196,6 +196,14 @@ def test_a_missing_reader_library_is_named(monkeypatch: pytest.MonkeyPatch, modu
     assert 'pip install "./pointata[recordings]"' in str(refusal.value)
 
 
+def test_ctrl_c_that_a_library_hides_is_still_ctrl_c(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """pybind11 makes an ImportError of whatever strikes while a module of it is loaded."""
+    (tmp_path / "hiding.py").write_text("raise ImportError('initialization failed') from KeyboardInterrupt()")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        import_optional("hiding")
+
+
 @pytest.fixture
 def mars(tmp_path: Path) -> Path:
     h5py = pytest.importorskip("h5py", reason="h5py is not installed (pip install 'pointata[recordings]')")

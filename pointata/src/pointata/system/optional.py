@@ -19,10 +19,13 @@ def import_optional(module: str, extra: str = "recordings", purpose: str = "read
 
     Raises:
         InstallationError: a library is missing, or does not load.
+        KeyboardInterrupt: Ctrl-C, even where it struck inside of a library that hides it.
     """
     try:
         return import_module(module)
     except ImportError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # in C++ of pybind11, which makes an ImportError of it
+            raise KeyboardInterrupt from error
         library = (error.name or module).partition(".")[0]
         if library == "pointata" and "." in (error.name or ""):
             raise  # a fault of this package
