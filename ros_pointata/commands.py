@@ -16,8 +16,7 @@ def replay() -> int:
 
 def _run(program: str, module: str) -> int:
     try:
-        main = import_module(module).main
+        return int(import_module(module).main())
     except KeyboardInterrupt:
-        print(f"{program}: stopped by Ctrl-C before it began", file=sys.stderr)
+        print(f"{program}: stopped by Ctrl-C", file=sys.stderr)
         return 130
-    return int(main())
