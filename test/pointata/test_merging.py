@@ -90,6 +90,11 @@ def test_labels_of_all_points_come_along() -> None:
     assert merged.labels.tolist() == [5] * 19 + [UNLABELLED] * 19 + [3] * 19
     assert merged.action == 1
     assert merge_labelled([LabelledFrame(f) for f in frames]).labels is None
+    items[0] = replace(items[0], other_labels={"task": np.full(19, 1, np.uint8)})
+    merged = merge_labelled(items)
+    assert merged.labels is not None
+    assert merged.labels.tolist() == [5] * 19 + [UNLABELLED] * 19 + [3] * 19
+    assert merged.point_labels["task"].tolist() == [UNLABELLED] * 38 + [1] * 19
 
 
 @pytest.mark.parametrize(

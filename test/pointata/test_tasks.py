@@ -24,9 +24,9 @@ MODULES = Path(pointata.__file__).parent / "tasks"
 
 
 def test_every_task_has_its_module_and_agrees_with_its_line() -> None:
-    for name, scope in TASKS.items():
+    for name, kind in TASKS.items():
         assert (MODULES / f"{name}.py").is_file()
-        assert (get(name).name, get(name).scope) == (name, scope)
+        assert (get(name).name, get(name).scope) == (name, kind.scope)
     figures = [get(name).figure_name for name in TASKS]
     assert len(set(figures)) == len(figures)
     with_a_task = {path.stem for path in MODULES.glob("*.py") if "\nTASK = " in path.read_text(encoding="utf-8")}
@@ -68,7 +68,7 @@ def test_streams_training_and_frame_heads_apply_the_heads_alike() -> None:
     _, logits = trained.losses(ClipBatch(tail, labels, actions, torch.arange(2)))
     assert list(logits) == ["action", "segments", "semantic"]
     for task, scores in logits.items():
-        newest = dense if TASKS[task] is Scope.POINT else 9 - settle
+        newest = dense if TASKS[task].scope is Scope.POINT else 9 - settle
         assert scores.shape[1] == newest
         torch.testing.assert_close(scores, whole[task][:, -newest:], atol=1e-5, rtol=0)
 

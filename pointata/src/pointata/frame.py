@@ -157,14 +157,23 @@ class LabelledFrame:
 
     Attributes:
         frame: the points.
-        labels: (N,) uint8 class of each point of `frame.points`, 255 = unlabelled; None where the source has none.
+        labels: (N,) uint8 class of each point of `frame.points`, 255 = unlabelled; None where the source has none. They
+            are those of the task "semantic".
         action: class id of the action at this frame; None where the source has none.
+        other_labels: labels like these for other tasks that score points, by task.
     """
 
     frame: Frame
     labels: NDArray[np.uint8] | None = None
     action: int | None = None
+    other_labels: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.labels is not None and self.labels.shape != (len(self.frame.points),):
-            raise DataError(f"{self.labels.shape} labels for {len(self.frame.points)} points (fill with {UNLABELLED})")
+        for labels in self.point_labels.values():
+            if labels.shape != (len(self.frame.points),):
+                raise DataError(f"{labels.shape} labels for {len(self.frame.points)} points (fill with {UNLABELLED})")
+
+    @property
+    def point_labels(self) -> dict[str, NDArray[np.uint8]]:
+        """All labels of the points, by task."""
+        return {**({} if self.labels is None else {"semantic": self.labels}), **self.other_labels}

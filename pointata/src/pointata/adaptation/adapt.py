@@ -193,7 +193,7 @@ class Adapt(lightning.LightningModule):
         logits, _ = self.model.decode(seen, state, first=p.settle_frames)
         losses = {}
         for task, scores in logits.items():
-            smoothing = 0.0 if TASKS[task] is Scope.POINT else p.label_smoothing
+            smoothing = 0.0 if TASKS[task].scope is Scope.POINT else p.label_smoothing
             losses[task] = get(task).loss(scores, _truth(batch, task, scores), smoothing, self._weights.get(task))
         if self._foreground is not None and seen.attention is not None:
             losses["attention"] = attention_loss(seen.attention, batch.labels, self._foreground)
@@ -221,7 +221,7 @@ class Adapt(lightning.LightningModule):
             sync_dist=True,
         )
         for task, scores in logits.items():
-            frames = slice(None) if TASKS[task] is Scope.POINT else slice(-1, None)
+            frames = slice(None) if TASKS[task].scope is Scope.POINT else slice(-1, None)
             truth = _truth(batch, task, scores)[:, frames].flatten()
             self._count(get(task).figure_name, truth, scores[:, frames].flatten(0, -2))
         if "action" in logits:
@@ -315,5 +315,5 @@ class Adapt(lightning.LightningModule):
 
 def _truth(batch: ClipBatch, task: str, logits: Tensor) -> Tensor:
     """Truth (B, T', ...) of the newest frames, those that logits (B, T', ..., C) are of."""
-    truth = batch.labels if TASKS[task] is Scope.POINT else batch.actions
+    truth = batch.labels if TASKS[task].scope is Scope.POINT else batch.actions
     return truth[:, -logits.shape[1] :]

@@ -12,6 +12,8 @@ from pointata.data.open import known_datasets, open_dataset
 from pointata.errors import DataError, PointataError
 from pointata.frame import LabelledFrame
 from pointata.system.arguments import Parser
+from pointata.tasks import of_scope
+from pointata.tasks.scope import Scope
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -63,10 +65,11 @@ def _mismatch(dataset: Dataset, video: Video, first: LabelledFrame) -> str:
         return f"its points lack {', '.join(missing)}"
     heads = {name: len(classes) for name, classes in dataset.heads.items()}
     actions = [action for action in (video.action, first.action) if action is not None]
-    if any(action >= max(heads.get("action", 0), heads.get("segments", 0)) for action in actions):
+    classes = [heads[task] for task in of_scope(heads, Scope.WINDOW, Scope.FRAME)]
+    if any(action >= max(classes, default=0) for action in actions):
         return f"its action {max(actions)} is not among the classes"
-    if first.labels is not None:
-        wrong = np.setdiff1d(first.labels, [*range(heads.get("semantic", 0)), UNLABELLED])
+    for task, labels in first.point_labels.items():
+        wrong = np.setdiff1d(labels, [*range(heads.get(task, 0)), UNLABELLED])
         if len(wrong):
             return f"its point labels {wrong.tolist()} are not among the classes"
     return ""

@@ -11,6 +11,8 @@ from pointata.classes import ClassInfo
 from pointata.data.recording import Origin, Recording
 from pointata.errors import DataError
 from pointata.frame import LabelledFrame
+from pointata.tasks import of_scope
+from pointata.tasks.scope import Scope
 from pointata.text import did_you_mean
 
 Split = Literal["train", "val", "test"]
@@ -46,7 +48,8 @@ class Dataset:
     Attributes:
         name: short name.
         videos: at least one; names are unique.
-        heads: classes by task: "action" (a video or each window), "segments" (each frame), "semantic" (each point).
+        heads: classes by task: "action" (a video or each window), "segments" (each frame), "semantic" (each point), and
+            further tasks of `pointata.tasks`.
         frame_period_s: nominal time between frames.
         features: per-point channels that every frame has besides x, y, z.
         mirrored: action class that the mirror image (left and right exchanged) of each action shows, by class id; an
@@ -104,6 +107,8 @@ class VideoRecording(Recording):
         self.rate_hz = 1 / dataset.frame_period_s
         self.classes = dataset.heads.get("semantic")
         self.actions = dataset.heads.get("action", dataset.heads.get("segments"))
+        others = (task for task in of_scope(dataset.heads, Scope.POINT) if task != "semantic")
+        self.other_classes = {task: dataset.heads[task] for task in others}
         self._source = video.source
 
     def __len__(self) -> int:

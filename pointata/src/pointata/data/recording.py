@@ -1,12 +1,14 @@
 """What every recording offers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 from pointata.classes import ClassInfo
 from pointata.frame import LabelledFrame
+from pointata.tasks import TASKS
+from pointata.tasks.scope import Scope
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Recording(ABC):
         rate_hz: nominal frame rate.
         classes: classes of the point labels; None where points carry none, or where only ids are known.
         actions: classes of `LabelledFrame.action`; None where frames carry none.
+        other_classes: classes of `LabelledFrame.other_labels`, by task.
         action: class of the recording as a whole, -1 where it has none or its frames have classes of their own.
         origin: which video of a known data set this is; None where that cannot be told.
         has_poses: whether `Frame.T_world_sensor` holds recorded poses (identity otherwise).
@@ -46,6 +49,7 @@ class Recording(ABC):
     rate_hz: float
     classes: tuple[ClassInfo, ...] | None = None
     actions: tuple[ClassInfo, ...] | None = None
+    other_classes: Mapping[str, tuple[ClassInfo, ...]] = {}
     action: int = -1
     origin: Origin | None = None
     has_poses: bool = False
@@ -58,6 +62,12 @@ class Recording(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[LabelledFrame]:
         """The frames from first to last."""
+
+    def classes_of(self, task: str) -> tuple[ClassInfo, ...] | None:
+        """Classes of the ground truth for a task; None where there is none."""
+        if TASKS[task].scope is not Scope.POINT:
+            return self.actions
+        return self.classes if task == "semantic" else self.other_classes.get(task)
 
     def frames(self, start: int = 0, count: int | None = None) -> Iterator[LabelledFrame]:
         """Frames start, start + 1, ..., at most `count` of them."""

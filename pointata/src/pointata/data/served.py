@@ -42,6 +42,7 @@ class ServedRecording(Recording):
         self._stride = stride_of(recording.rate_hz, frame_period_s)
         self.name, self.rate_hz = recording.name, recording.rate_hz / self._stride
         self.classes, self.actions, self.action = recording.classes, recording.actions, recording.action
+        self.other_classes = recording.other_classes
         self.has_poses, self.origin = recording.has_poses, recording.origin
 
     def __len__(self) -> int:

@@ -12,8 +12,6 @@ from pointata.frame import LabelledFrame
 from pointata.inference.predictor import Predictor
 from pointata.prediction import Prediction
 from pointata.preprocessing.rates import gaps_s, mean_rate_hz
-from pointata.tasks import TASKS
-from pointata.tasks.scope import Scope
 from pointata.tasks.task import Measured
 
 #: Takes a recording and its frames and hands the frames on, as they are asked for: to see how far it is.
@@ -53,8 +51,7 @@ def _agree(mine: tuple[ClassInfo, ...], theirs: tuple[ClassInfo, ...] | None, wh
 
 def _tasks(heads: Mapping[str, tuple[ClassInfo, ...]], recording: Recording) -> tuple[str, ...]:
     """The bundle's tasks that a recording has ground truth for."""
-    truths = {task: recording.classes if TASKS[task] is Scope.POINT else recording.actions for task in heads}
-    return tuple(task for task in heads if _agree(heads[task], truths[task], recording.name))
+    return tuple(task for task in heads if _agree(heads[task], recording.classes_of(task), recording.name))
 
 
 def _steps(

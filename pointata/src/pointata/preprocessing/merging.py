@@ -94,10 +94,11 @@ def merge_labelled(items: Sequence[LabelledFrame]) -> LabelledFrame:
     """As `merge_frames`, with the labels of all points; those of frames without labels are unlabelled."""
     newest = items[-1]
     frame = merge_frames([item.frame for item in items])
-    if all(item.labels is None for item in items):
-        return replace(newest, frame=frame)
-    labels = [
-        np.full(len(item.frame.points), UNLABELLED, np.uint8) if item.labels is None else item.labels
-        for item in reversed(items)
-    ]
-    return replace(newest, frame=frame, labels=np.concatenate(labels))
+    labels = {}
+    for task in dict.fromkeys(task for item in items for task in item.point_labels):
+        parts = [
+            item.point_labels.get(task, np.full(len(item.frame.points), UNLABELLED, np.uint8))
+            for item in reversed(items)
+        ]
+        labels[task] = np.concatenate(parts)
+    return replace(newest, frame=frame, labels=labels.pop("semantic", None), other_labels=labels)

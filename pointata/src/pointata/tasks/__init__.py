@@ -1,22 +1,22 @@
 """What networks score. A task is one module of this package, `TASK` in it, and its line in `TASKS`.
 
-Names and scopes are known without torch; `get` imports the rest.
+Names, scopes and classes are known without torch; `get` imports the rest.
 """
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from pointata.tasks.scope import Scope
+from pointata.tasks.scope import Kind, Scope
 
 if TYPE_CHECKING:
     from pointata.tasks.task import Task
 
 #: By name, in the order in which results are reported.
-TASKS: Mapping[str, Scope] = {
-    "action": Scope.WINDOW,
-    "segments": Scope.FRAME,
-    "semantic": Scope.POINT,
+TASKS: Mapping[str, Kind] = {
+    "action": Kind(Scope.WINDOW),
+    "segments": Kind(Scope.FRAME),
+    "semantic": Kind(Scope.POINT),
 }
 
 
@@ -28,4 +28,4 @@ def get(name: str) -> "Task":
 
 def of_scope(tasks: Iterable[str], *scopes: Scope) -> tuple[str, ...]:
     """Those of some tasks that score windows, frames or points."""
-    return tuple(task for task in tasks if TASKS[task] in scopes)
+    return tuple(task for task in tasks if TASKS[task].scope in scopes)

@@ -105,9 +105,10 @@ class PointEvaluation(Evaluation):
 
     def take(self, truth: LabelledFrame, prediction: Prediction, settled: bool) -> None:
         """See `Evaluation`."""
+        labels = truth.point_labels.get(self._task.name)
         given = prediction.results.get(self._task.name)
-        if truth.labels is not None and isinstance(given, PointLabels):
-            self.matrix.update(truth.labels[: truth.frame.own_count], given.labels)
+        if labels is not None and isinstance(given, PointLabels):
+            self.matrix.update(labels[: truth.frame.own_count], given.labels)
 
     def ious(self) -> dict[str, Any]:
         """Intersection over union by class; empty where nothing was counted."""

@@ -1,6 +1,9 @@
-"""What a task gives a class to."""
+"""What is known of a task without torch."""
 
 from enum import Enum
+from typing import NamedTuple
+
+from pointata.classes import ClassInfo
 
 
 class Scope(Enum):
@@ -9,3 +12,15 @@ class Scope(Enum):
     WINDOW = "window"
     FRAME = "frame"
     POINT = "point"
+
+
+class Kind(NamedTuple):
+    """What is known of a task without torch.
+
+    Attributes:
+        scope: what it gives a class to.
+        classes: where they are the same whatever the data; None where the data name them.
+    """
+
+    scope: Scope
+    classes: tuple[ClassInfo, ...] | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pointata.classes import UNLABELLED
+from pointata.classes import UNLABELLED, ClassInfo
 from pointata.data.files import numbered_files
 from pointata.data.formats.npz_file import Reader, open_npz
 from pointata.data.layout import Layout
@@ -18,9 +18,13 @@ from pointata.errors import DataError
 from pointata.frame import Frame, LabelledFrame
 from pointata.geometry.rigid import is_rigid
 from pointata.preprocessing.rates import mean_rate_hz
+from pointata.tasks import TASKS, of_scope
+from pointata.tasks.scope import Scope
 
+#: Labels of points for tasks with classes of their own, by the tasks' names.
+_OTHER_LABELS = tuple(task for task in of_scope(TASKS, Scope.POINT) if TASKS[task].classes is not None)
 #: Names in a file that are no feature.
-RESERVED = ("points", "stamp", "stamp_ns", "labels", "T_world_sensor")
+RESERVED = ("points", "stamp", "stamp_ns", "labels", "T_world_sensor", *_OTHER_LABELS)
 
 #: Stamps lie within 146 years of 1970, nanoseconds: differences of any two can be told.
 _FARTHEST_NS = 2**62
@@ -64,9 +68,12 @@ class NpzRecording(IndexedRecording):
             features={name: _channel(file, name, arrays, len(points)) for name in self._features},
             T_world_sensor=_pose(file, arrays) if self._must_have_pose(file, names) else None,
         )
-        if "labels" not in names:
-            return LabelledFrame(frame)
-        return LabelledFrame(frame, label_bytes(file, arrays("labels"), len(points))[frame.source_index])
+        labels = {
+            name: label_bytes(file, arrays(name), len(points), name)[frame.source_index]
+            for name in ("labels", *_OTHER_LABELS)
+            if name in names
+        }
+        return LabelledFrame(frame, labels.pop("labels", None), other_labels=labels)
 
     @abstractmethod
     def _arrays(self, index: int) -> tuple[Path, Reader, Sequence[str]]:
@@ -99,6 +106,7 @@ class NpzFolderRecording(NpzRecording):
                 labelled.append(index)
             if index == 0:
                 self.has_poses = "T_world_sensor" in names
+                self.other_classes = _other_classes(names)
                 if self._all_features:
                     self._features = _channels(arrays, names, 1)
         self.stamps_ns, self.labelled = np.array(stamps, np.int64), labelled
@@ -131,6 +139,7 @@ class NpzClipRecording(NpzRecording):
                 raise DataError(f"{self.path}: {name} {values.shape} must have {len(points)} frames, as points has")
         self.labelled = range(len(points)) if "labels" in wanted else ()
         self.has_poses = "T_world_sensor" in wanted
+        self.other_classes = _other_classes(wanted)
         self._check_stamps("frames must be in the order of time")
 
     def _arrays(self, index: int) -> tuple[Path, Reader, Sequence[str]]:
@@ -142,12 +151,17 @@ class NpzClipRecording(NpzRecording):
         return self.path, read, tuple(self._content)
 
 
-def label_bytes(file: Path, labels: NDArray[Any], count: int) -> NDArray[np.uint8]:
+def _other_classes(names: Sequence[str]) -> dict[str, tuple[ClassInfo, ...]]:
+    """Classes of the further labels of points that a file holds, by task."""
+    return {task: TASKS[task].classes or () for task in _OTHER_LABELS if task in names}
+
+
+def label_bytes(file: Path, labels: NDArray[Any], count: int, name: str = "labels") -> NDArray[np.uint8]:
     """(count,) uint8 class ids, 255 = unlabelled, of an array of any integer type."""
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
-        raise DataError(f"{file}: labels must be ({count},) uint8, one a point, got {labels.shape} {labels.dtype}")
+        raise DataError(f"{file}: {name} must be ({count},) uint8, one a point, got {labels.shape} {labels.dtype}")
     if len(labels) and not 0 <= labels.min() <= labels.max() <= UNLABELLED:
-        raise DataError(f"{file}: labels are 0 to 254, or 255 for unlabelled, got {labels.min()} to {labels.max()}")
+        raise DataError(f"{file}: {name} are 0 to 254, or 255 for unlabelled, got {labels.min()} to {labels.max()}")
     return labels.astype(np.uint8)
 
 
