@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from pointata.data.formats.own_recordings import own_recordings
 from pointata.data.open import names_dataset
 from pointata.data.recording import Recording
 from pointata.errors import ConfigError, PointataError
+from pointata.evaluation.observer import Observer
 from pointata.evaluation.offline import evaluate
 from pointata.evaluation.sources import Choice, open_sources
 from pointata.inference.predictor import Predictor, PredictorOptions
@@ -80,6 +81,25 @@ class ScriptedPredictor:
         return answer
 
 
+class Listener(Observer):
+    """Keeps what it is told, in order."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def begin(self, recording: Recording) -> None:
+        self.told.append(f"begin {recording.name}")
+
+    def take(self, item: LabelledFrame, prediction: Prediction, step_ms: float) -> None:
+        self.told.append(f"take {item.frame.stamp_ns} at {prediction.frame_count}")
+
+    def reject(self, item: LabelledFrame, error: PointataError) -> None:
+        self.told.append(f"reject {item.frame.stamp_ns}: {error}")
+
+    def end(self, recording: Recording, complete: bool) -> None:
+        self.told.append(f"end {recording.name} {complete}")
+
+
 def truth(index: int, labels: list[int], action: int | None) -> LabelledFrame:
     points = np.ones((len(labels), 3), dtype=np.float32)
     frame = Frame.from_points(points, stamp_ns=index)
@@ -122,14 +142,8 @@ def test_counts_are_those_made_by_hand() -> None:
             answer(5, [2], action=0, segment=0),  # no true action
         ]
     )
-    told: list[tuple[str, int]] = []
-
-    def watch(recording: Recording, frames: Iterable[LabelledFrame]) -> Iterator[LabelledFrame]:
-        for number, frame in enumerate(frames):
-            told.append((recording.name, number))
-            yield frame
-
-    score = evaluate(as_predictor(scripted), [Script(first), Script(second)], watch=watch)
+    listener = Listener()
+    score = evaluate(as_predictor(scripted), [Script(first), Script(second)], observers=[listener])
     assert score.confusions["semantic"].counts.tolist() == [[2, 0, 0, 0], [2, 4, 0, 0], [0, 1, 3, 1]]
     assert score.confusions["action"].counts.tolist() == [[1, 0, 0], [0, 1, 1]]
     assert score.confusions["segments"].counts.tolist() == [[0, 1, 0], [0, 2, 0]]
@@ -139,7 +153,10 @@ def test_counts_are_those_made_by_hand() -> None:
     assert score.details()["action_unknown"] == pytest.approx(1 / 3, abs=5e-5)
     assert (score.frames, len(score.step_ms), score.rejected) == (5, 5, ["frame 2 is bad"])
     assert scripted.resets == [0, 4]
-    assert told == [("script", number) for number in (0, 1, 2, 3, 0, 1)]
+    assert listener.told == [
+        *("begin script", "take 0 at 1", "take 1 at 2", "reject 2: frame 2 is bad", "take 3 at 3", "end script True"),
+        *("begin script", "take 4 at 4", "take 5 at 5", "end script True"),
+    ]
 
 
 def test_classes_that_disagree_are_refused() -> None:

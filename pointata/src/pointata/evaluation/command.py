@@ -42,7 +42,7 @@ def run(arguments: Sequence[str]) -> None:
     recordings = open_sources(given.sources, choice, predictor.metadata, given.topic)
     console = Console()
     with progress(console, recordings, part) as watch:
-        score = evaluate(predictor, recordings, part, watch)
+        score = evaluate(predictor, recordings, part, [watch])
     score.warnings += caveats(predictor.metadata, recordings, score.rates_hz)
     show(console, score)
     if not score.complete:

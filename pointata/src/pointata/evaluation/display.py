@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,10 +12,13 @@ from rich.table import Table
 
 from pointata.data.dataset import VideoRecording
 from pointata.data.recording import Recording
-from pointata.evaluation.offline import Part, Watch
+from pointata.errors import PointataError
+from pointata.evaluation.observer import Observer
+from pointata.evaluation.offline import Part
 from pointata.evaluation.score import OfflineScore, reasons
 from pointata.frame import LabelledFrame
 from pointata.metrics.summary import iou_per_class, recall_per_class
+from pointata.prediction import Prediction
 
 _log = logging.getLogger(__name__)
 
@@ -61,34 +64,47 @@ class FrameCount:
         return max(self.done, round(sum(mean if length is None else length for length in self._lengths)))
 
 
+class _Watch(Observer):
+    """Moves a bar, or writes a line of the log now and then where it is disabled."""
+
+    def __init__(self, bar: Progress, count: FrameCount) -> None:
+        self._bar, self._count = bar, count
+        self._task = bar.add_task("", total=count.total, pace=0.0)
+        self._started = self._told = time.monotonic()
+        self._name = ""
+
+    def begin(self, recording: Recording) -> None:
+        """See `Observer`."""
+        self._count.begin()
+        self._name = recording.name
+
+    def take(self, item: LabelledFrame, prediction: Prediction, step_ms: float) -> None:
+        """See `Observer`."""
+        self._move()
+
+    def reject(self, item: LabelledFrame, error: PointataError) -> None:
+        """See `Observer`."""
+        self._move()
+
+    def _move(self) -> None:
+        self._count.done += 1
+        done, total, now = self._count.done, self._count.total, time.monotonic()
+        pace = (now - self._started) / done * 1e3
+        self._bar.update(self._task, completed=done, total=total, pace=pace, description=self._name)
+        if self._bar.disable and now - self._told >= _PERIOD_S:
+            self._told = now
+            _log.info("%d of %s frames, %.1f ms a frame, now %s", done, total or "?", pace, self._name)
+
+
 @contextmanager
-def progress(console: Console, recordings: Sequence[Recording], part: Part) -> Iterator[Watch]:
-    """A bar on a terminal, a line of the log now and then elsewhere, while the frames are handed on."""
-    count = FrameCount(recordings, part)
-    started = time.monotonic()
+def progress(console: Console, recordings: Sequence[Recording], part: Part) -> Iterator[Observer]:
+    """A bar on a terminal, a line of the log now and then elsewhere, inside the `with` block."""
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("frames,"), TimeRemainingColumn(), TextColumn("left,"))
     with Progress(
         *columns, TextColumn("{task.fields[pace]:.1f} ms a frame"), TextColumn("{task.description}"),
         console=console, transient=True, disable=not console.is_terminal,
     ) as bar:  # fmt: skip
-        task = bar.add_task("", total=count.total, pace=0.0)
-        told = started
-
-        def watch(recording: Recording, frames: Iterable[LabelledFrame]) -> Iterator[LabelledFrame]:
-            nonlocal told
-            count.begin()
-            for item in frames:
-                yield item
-                count.done += 1
-                now = time.monotonic()
-                pace = (now - started) / count.done * 1e3
-                bar.update(task, completed=count.done, total=count.total, pace=pace, description=recording.name)
-                if bar.disable and now - told >= _PERIOD_S:
-                    told = now
-                    total = count.total or "?"
-                    _log.info("%d of %s frames, %.1f ms a frame, now %s", count.done, total, pace, recording.name)
-
-        yield watch
+        yield _Watch(bar, FrameCount(recordings, part))
 
 
 def show(console: Console, score: OfflineScore) -> None:

@@ -1,21 +1,19 @@
 """A predictor measured on recordings, frame by frame, as it runs on the robot."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pointata.classes import ClassInfo
 from pointata.data.recording import Recording
-from pointata.errors import DataError, InferenceError
+from pointata.errors import DataError, InferenceError, PointataError
+from pointata.evaluation.observer import Observer
 from pointata.evaluation.score import OfflineScore
 from pointata.frame import LabelledFrame
 from pointata.inference.predictor import Predictor
 from pointata.prediction import Prediction
 from pointata.preprocessing.rates import gaps_s, mean_rate_hz
-from pointata.tasks.task import Measured
-
-#: Takes a recording and its frames and hands the frames on, as they are asked for: to see how far it is.
-Watch = Callable[[Recording, Iterable[LabelledFrame]], Iterable[LabelledFrame]]
+from pointata.tasks.task import Evaluation, Measured
 
 
 @dataclass(frozen=True)
@@ -54,27 +52,57 @@ def _tasks(heads: Mapping[str, tuple[ClassInfo, ...]], recording: Recording) -> 
     return tuple(task for task in heads if _agree(heads[task], recording.classes_of(task), recording.name))
 
 
-def _steps(
-    predictor: Predictor, frames: Iterable[LabelledFrame], score: OfflineScore
-) -> Iterator[tuple[LabelledFrame, Prediction]]:
-    """Frames and their predictions, timed and counted; rejected frames, and scores that are not finite, are noted."""
-    for item in frames:
-        start = time.perf_counter()
-        try:
-            prediction = predictor.step(item.frame)
-        except (DataError, InferenceError) as error:
-            score.rejected.append(str(error))
-            continue
-        score.step_ms.append((time.perf_counter() - start) * 1e3)
-        score.frames += 1
-        yield item, prediction
+class Scores(Observer):
+    """Counts how right a predictor is, and how fast.
+
+    Attributes:
+        score: of what was seen so far.
+    """
+
+    def __init__(self, predictor: Predictor, recordings: Sequence[Recording]) -> None:
+        """Nothing seen yet.
+
+        Raises:
+            DataError: a recording is labelled with other classes than the bundle's.
+        """
+        heads: Mapping[str, tuple[ClassInfo, ...]] = predictor.metadata.heads
+        self.score = OfflineScore.of(heads, predictor.metadata.window_frames, len(recordings))
+        self._min_frames = predictor.options.min_frames
+        self._tasks = [_tasks(heads, recording) for recording in recordings]
+        self._number = -1
+        self._counted: list[Evaluation] = []
+        self._stamps_ns: list[int] = []
+
+    def begin(self, recording: Recording) -> None:
+        """See `Observer`."""
+        self._number += 1
+        self._counted = [self.score.evaluations[task] for task in self._tasks[self._number]]
+        self._stamps_ns = []
+
+    def take(self, item: LabelledFrame, prediction: Prediction, step_ms: float) -> None:
+        """See `Observer`."""
+        self.score.frames += 1
+        self.score.step_ms.append(step_ms)
+        self._stamps_ns.append(item.frame.stamp_ns)
+        for evaluation in self._counted:
+            evaluation.take(item, prediction, prediction.frame_count >= self._min_frames)
+
+    def reject(self, item: LabelledFrame, error: PointataError) -> None:
+        """See `Observer`."""
+        self.score.rejected.append(str(error))
+
+    def end(self, recording: Recording, complete: bool) -> None:
+        """See `Observer`."""
+        for evaluation in self._counted:
+            evaluation.end(Measured(recording.name, self._number, recording.action, complete))
+        if gaps_s(self._stamps_ns).any():
+            self.score.rates_hz[recording.name] = mean_rate_hz(self._stamps_ns)
+        self.score.left_out += recording.left_out
+        self.score.complete = complete
 
 
 def evaluate(
-    predictor: Predictor,
-    recordings: Sequence[Recording],
-    part: Part = WHOLE,
-    watch: Watch = lambda recording, frames: frames,
+    predictor: Predictor, recordings: Sequence[Recording], part: Part = WHOLE, observers: Sequence[Observer] = ()
 ) -> OfflineScore:
     """Run a predictor over recordings, each from an empty window; Ctrl-C ends it with what is counted so far.
 
@@ -84,27 +112,34 @@ def evaluate(
     Raises:
         DataError: a recording is labelled with other classes than the bundle's; nothing has run then.
     """
-    heads: Mapping[str, tuple[ClassInfo, ...]] = predictor.metadata.heads
-    scored = [_tasks(heads, recording) for recording in recordings]
-    score = OfflineScore.of(heads, predictor.metadata.window_frames, len(recordings))
-    for number, (recording, tasks) in enumerate(zip(recordings, scored, strict=True)):
+    scores = Scores(predictor, recordings)
+    everyone = (scores, *observers)
+    for recording in recordings:
         predictor.reset()
-        counted = [score.evaluations[task] for task in tasks]
-        stamps_ns: list[int] = []
-        frames = watch(recording, recording.frames(part.start, part.count))
-        try:
-            for item, prediction in _steps(predictor, frames, score):
-                stamps_ns.append(item.frame.stamp_ns)
-                settled = prediction.frame_count >= predictor.options.min_frames
-                for evaluation in counted:
-                    evaluation.take(item, prediction, settled)
-        except KeyboardInterrupt:
-            score.complete = False
-        for evaluation in counted:
-            evaluation.end(Measured(recording.name, number, recording.action, score.complete))
-        if gaps_s(stamps_ns).any():
-            score.rates_hz[recording.name] = mean_rate_hz(stamps_ns)
-        score.left_out += recording.left_out
-        if not score.complete:
+        for observer in everyone:
+            observer.begin(recording)
+        complete = _run(predictor, recording.frames(part.start, part.count), everyone)
+        for observer in everyone:
+            observer.end(recording, complete)
+        if not complete:
             break
-    return score
+    return scores.score
+
+
+def _run(predictor: Predictor, frames: Iterable[LabelledFrame], observers: Sequence[Observer]) -> bool:
+    """Predict at every frame, in sight of the observers; False where Ctrl-C came before the end."""
+    try:
+        for item in frames:
+            start = time.perf_counter()
+            try:
+                prediction = predictor.step(item.frame)
+            except (DataError, InferenceError) as error:
+                for observer in observers:
+                    observer.reject(item, error)
+                continue
+            step_ms = (time.perf_counter() - start) * 1e3
+            for observer in observers:
+                observer.take(item, prediction, step_ms)
+    except KeyboardInterrupt:
+        return False
+    return True
