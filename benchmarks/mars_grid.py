@@ -56,10 +56,10 @@ def train(run: Run, data: str, runs: Path) -> dict[str, Any]:
              f"--settings.backbone=build/backbones/pointmae_{run.preset}.safetensors"],
             runs / run.channels / f"align_{method}_{run.preset}" / fold,
         )  # fmt: skip
-    arguments = ["--config", "config/train/mars.yaml", *common, f"--seed_everything={run.seed}",
+    arguments = ["--config", "config/train/mars.yaml", *common, f"--seed={run.seed}",
                  f"--trainer.max_epochs={run.epochs}"]  # fmt: skip
     if run.learning_rate is not None:
-        arguments.append(f"--model.settings.learning_rate={run.learning_rate}")
+        arguments.append(f"--settings.learning_rate={run.learning_rate}")
     return adapt(run.row, run.preset, arguments, runs / run.channels / run.name / fold, aligned)
 
 

@@ -42,7 +42,7 @@ def main() -> None:
     link(sweeps[-given.last :], runs / "data" / "sequences" / "08")
     arguments = [
         "--config", "config/train/sim_street.yaml", f"--data.set=semantic-kitti:{runs / 'data'}",
-        "--model.settings.name=semantic_kitti_check", f"--trainer.max_epochs={given.epochs}",
+        "--settings.name=semantic_kitti_check", f"--trainer.max_epochs={given.epochs}",
         "--data.clips.per_epoch=160", "--data.workers=0",
     ]  # fmt: skip
     ledger = adapt("adapters_none", "tiny", arguments, runs / "trained", None)

@@ -27,6 +27,7 @@ from pointata.evaluation.offline import Part
 from pointata.evaluation.score import reasons
 from pointata.evaluation.training_overlap import TrainedOn
 from pointata.inference.predictor import Predictor
+from pointata.training.split import _listed
 
 CPU = ["--device", "cpu", "--threads", "1"]
 
@@ -222,27 +223,24 @@ def test_a_training_names_what_it_trained_on(tmp_path: Path) -> None:
     settings = {"tasks": ["action"], "augmentation": videos.Augmentation(mirror=False)}
     root = write_set(tmp_path / "set")
     known = own_recordings(root)
-    data = videos.VideoClips(f"recordings:{root}", **settings)
-    assert data.description["trained_on"] == {"videos": ["a", "b"], "subjects": ["ann"]}
-    trained = TrainedOn.of(json.loads(json.dumps(data.description)))
+    data = videos.VideoClips(videos.DataSettings(f"recordings:{root}", **settings))
+    assert data.description.provenance["trained_on"] == {"videos": ["a", "b"], "subjects": ["ann"]}
+    trained = TrainedOn.of(json.loads(json.dumps(data.description.provenance)))
     overlaps = [trained.overlap(VideoRecording(video, known)) for video in known.videos]
     assert overlaps == ["recording a", "recording b", ""]
     assert trained.overlap(open_clip_of(None, "b")) == "a recording named b"
     assert trained.overlap(open_clip_of(None, "c")) == ""
     assert trained.overlap(open_clip_of(Origin("another", "a", "ann"))) == ""
-    heads = TrainedOn.of({"data": "set", "trained_on": {}, "frame_heads": data.description})
+    heads = TrainedOn.of({"data": "set", "trained_on": {}, "frame_heads": data.description.provenance})
     assert heads.overlap(open_clip_of(Origin("set", "new", "ann"))) == "subject ann"
-    held_out = videos.VideoClips(f"recordings:{root}", held_out=["ann"], **settings)
-    assert held_out.description["trained_on"] == {"videos": ["c.npz"], "subjects": ["bob"]}
-    assert TrainedOn.of(held_out.description).overlap(open_clip_of(None, "c")) == "a recording named c"
+    held_out = videos.VideoClips(videos.DataSettings(f"recordings:{root}", held_out=["ann"], **settings))
+    assert held_out.description.provenance["trained_on"] == {"videos": ["c.npz"], "subjects": ["bob"]}
+    assert TrainedOn.of(held_out.description.provenance).overlap(open_clip_of(None, "c")) == "a recording named c"
 
 
 def test_names_in_a_bundle_are_bounded() -> None:
-    videos = pytest.importorskip(
-        "pointata.training.video_clips", reason="training needs lightning (pip install lightning)"
-    )
-    assert videos._listed(["x", "y", "x"]) == ["x", "y"]
-    assert videos._listed(f"video number {number:07}" for number in range(2000)) == []
+    assert _listed(["x", "y", "x"]) == ["x", "y"]
+    assert _listed(f"video number {number:07}" for number in range(2000)) == []
 
 
 @pytest.mark.parametrize(("rate_hz", "told"), [(10.0, False), (13.0, False), (14.0, True), (7.0, True), (30.0, False)])

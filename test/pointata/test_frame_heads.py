@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from described import described
 from own_folder import edit, write_clip, write_folder, write_set
 from safetensors.torch import load_file
 
@@ -26,7 +27,7 @@ from pointata.adaptation.frame_heads import (
 from pointata.bundles.adapter import save_bundle, state_score
 from pointata.bundles.bundle import read_metadata
 from pointata.bundles.metadata import BundleMetadata
-from pointata.classes import ClassInfo, class_list
+from pointata.classes import class_list
 from pointata.cli import main
 from pointata.errors import ConfigError
 from pointata.model.config import preset
@@ -35,7 +36,7 @@ from pointata.model.state import Clip
 from pointata.preprocessing.sampling import SamplingConfig
 from pointata.training.augmentation import Augmentation
 from pointata.training.recording_cache import SampledRecording
-from pointata.training.video_clips import VideoClips
+from pointata.training.video_clips import DataSettings, VideoClips
 
 CLASSES = class_list(("low", (255, 0, 0)), ("tall", (0, 255, 0)))
 STILL = Augmentation(turn_deg=0.0, mirror=False, scale=0.0)
@@ -83,15 +84,12 @@ class Toy(VideoClips):
         train: Sequence[SampledRecording],
         validation: Sequence[SampledRecording],
         augmentation: Augmentation = STILL,
-        heads: dict[str, tuple[ClassInfo, ...]] | None = None,
-        **others: Any,
+        **changes: Any,
     ) -> None:
         self.train_recordings, self.validation_recordings = list(train), list(validation)
-        self.sampling, self.features = SamplingConfig(points=POINTS), ()
-        self.heads = {"action": CLASSES, "segments": CLASSES} if heads is None else heads
-        self.description, self.simulated, self.data_licence = {"data": "toy"}, False, ""
-        self.augmentation, self.mirrored = augmentation, {0: 1, 1: 0}
-        vars(self).update(others)
+        self.settings, self.mirrored = DataSettings("toy", augmentation=augmentation), {0: 1, 1: 0}
+        ours = {"heads": {"action": CLASSES, "segments": CLASSES}, "sampling": SamplingConfig(points=POINTS)}
+        self.description = described(**(ours | changes))
 
     def setup(self, stage: str) -> None:
         """Nothing to load."""
@@ -246,14 +244,14 @@ OTHER = class_list(("low", (255, 0, 0)), ("lower", (0, 255, 0)))
         ({"heads": {"segments": CLASSES}}, "action head .* the data have no such task"),
         ({"heads": {"action": CLASSES[::-1], "segments": CLASSES}}, None),  # the same, listed otherwise
         ({"sampling": SamplingConfig(points=POINTS, point_neighbours=3)}, None),  # of no meaning to these heads
-        ({"train_recordings": [recording(4, seed=1)]}, "no training recording has an action after its first 4 frames"),
-        ({"validation_recordings": [recording(9, 1, range(9))]}, "no validation recording has an action"),
+        ({"train": [recording(4, seed=1)]}, "no training recording has an action after its first 4 frames"),
+        ({"validation": [recording(9, 1, range(9))]}, "no validation recording has an action"),
     ],
 )
 def test_other_data_than_the_bundle_takes_are_refused(tmp_path: Path, data: dict[str, Any], words: str | None) -> None:
     path, _ = bundle(tmp_path)
     content = path.read_bytes()
-    toy = Toy([recording(9, seed=1)], [recording(9, seed=2)], **data)
+    toy = Toy(**({"train": [recording(9, seed=1)], "validation": [recording(9, seed=2)]} | data))
     settings = FrameHeadSettings(path, views=1, steps=1, batch=1)
     if words is None:
         train_frame_heads(settings, toy)
@@ -297,23 +295,23 @@ def test_the_command_on_recordings_of_different_lengths_without_mirror_images(tm
     write_folder(root / "d", frames=8)
     write_clip(root / "c.npz", frames=7)
     edit(root, ("recordings:\n", "recordings:\n  - {path: d, action: wave, subject: ann, split: train}\n"))
-    known = VideoClips(f"recordings:{root}", augmentation=Augmentation(mirror=False), tasks=["action", "segments"])
+    settings = DataSettings(f"recordings:{root}", augmentation=Augmentation(mirror=False), tasks=["action", "segments"])
     network = preset("tiny", groups=4, group_size=3, context_neighbours=2, window=4, heads={"action": 2, "segments": 2})
     metadata = BundleMetadata(
         name="own",
         network=network,
         sampling=SamplingConfig(points=6),
-        heads=known.heads,
+        heads=VideoClips(settings).description.heads,
         frame_period_s=0.1,
         backbone="spine",
     )
     path = save_bundle(tmp_path, PointATA(network), metadata)
     arguments = {
-        "heads.bundle": path,
-        "heads.views": 1,
-        "heads.steps": 2,
-        "heads.batch": 3,
-        "heads.settle_frames": 1,
+        "settings.bundle": path,
+        "settings.views": 1,
+        "settings.steps": 2,
+        "settings.batch": 3,
+        "settings.settle_frames": 1,
         "data.set": f"recordings:{root}",
         "data.tasks": '["action", "segments"]',
         "data.sampling.points": 6,

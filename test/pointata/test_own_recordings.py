@@ -19,8 +19,9 @@ from pointata.evaluation.sources import Choice, open_sources
 from pointata.geometry.rigid import rigid
 from pointata.preprocessing.sampling import SamplingConfig
 from pointata.training.augmentation import Augmentation
+from pointata.training.clips import ClipSettings
 from pointata.training.recording_cache import _fingerprint
-from pointata.training.video_clips import ClipSettings, VideoClips
+from pointata.training.video_clips import DataSettings, VideoClips
 
 T_WORLD_SENSOR = rigid(np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), np.array([1.0, 2.0, 3.0]))
 
@@ -185,7 +186,7 @@ def test_recordings_that_only_test_are_a_set(root: Path) -> None:
     recordings = open_sources([f"recordings:{root}"], Choice(), read_metadata("sim_room"))
     assert [recording.name for recording in recordings] == ["a", "b", "c.npz"]
     with pytest.raises(ConfigError, match="leaves 0 videos to train and 3 to validate on"):
-        VideoClips(f"recordings:{root}", **PLAIN)
+        VideoClips(DataSettings(f"recordings:{root}", **PLAIN))
 
 
 @pytest.mark.parametrize(("wanted", "used", "words"), [(None, ("intensity",), ""), ((), (), "not used.*intensity")])
@@ -193,27 +194,16 @@ def test_the_features_of_the_manifest_are_used_or_their_disuse_is_said(
     root: Path, caplog: pytest.LogCaptureFixture, wanted: "tuple[str, ...] | None", used: tuple[str, ...], words: str
 ) -> None:
     caplog.set_level("INFO")
-    clips = VideoClips(
-        f"recordings:{root}",
-        features=wanted,
-        clips=ClipSettings(dense_frames=1),
-        augmentation=Augmentation(mirror=False),
-    )
-    assert clips.features == used
+    clips = VideoClips(DataSettings(f"recordings:{root}", features=wanted, **PLAIN))
+    assert clips.description.features == used
     assert re.search(words, caplog.text)
     assert bool(words) == ("not used" in caplog.text)
 
 
 def test_a_recording_that_cannot_be_sampled_is_named(root: Path, tmp_path: Path) -> None:
     sampling = SamplingConfig(points=4, max_range_m=1e-9)
-    clips = VideoClips(
-        f"recordings:{root}",
-        clips=ClipSettings(dense_frames=1),
-        augmentation=Augmentation(mirror=False),
-        sampling=sampling,
-        cache=tmp_path / "cache",
-        workers=0,
-    )
+    settings = DataSettings(f"recordings:{root}", sampling=sampling, cache=tmp_path / "cache", workers=0, **PLAIN)
+    clips = VideoClips(settings)
     with pytest.raises(DataError) as caught:
         clips.prepare_data()
     assert str(caught.value).startswith(f"{root / 'a'}: no frame of the recording has")

@@ -21,7 +21,7 @@ from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, tr
 from pointata.pretraining.command import classify, pretrain
 from pointata.pretraining.decoder import Decoder, chamfer
 from pointata.pretraining.masked import Density, MaskedAutoencoder, random_mask, thinned
-from pointata.pretraining.shape_data import ShapeAugmentation, ShapeData, ShapeDraws
+from pointata.pretraining.shape_data import ShapeAugmentation, ShapeDraws, ShapeSettings
 from pointata.pretraining.shapes import ShapeSet, load_shapes
 
 SMALL = BackboneConfig(width=16, depth=2, heads=2, tokenizer=(8, 16, 16), position_hidden=8)
@@ -231,11 +231,11 @@ def test_a_source_that_does_not_exist_is_a_sentence(spec: str, words: str) -> No
 def arguments(folder: Path, **changes: Any) -> list[str]:
     """A run of `pointata pretrain` as small as it gets: 4 epochs of 2 steps."""
     given: dict[str, Any] = {
-        "out": folder / "out", "model.settings.name": "made",
-        "model.settings.densities": "[{points: 64, groups: 8, group_size: 8}, {points: 32, groups: 8, group_size: 4}]",
-        "model.settings.decoder_depth": 1, "model.settings.settled_share": 0.5,
+        "out": folder / "out", "settings.name": "made",
+        "settings.densities": "[{points: 64, groups: 8, group_size: 8}, {points: 32, groups: 8, group_size: 4}]",
+        "settings.decoder_depth": 1, "settings.settled_share": 0.5,
         "data.source": "sim:shapes?count=21", "data.points": 64, "data.draws_per_epoch": 8, "data.batch_size": 4,
-        "data.validation_draws": 4, "trainer.max_epochs": 4, "trainer.accelerator": "cpu", "trainer.logger": "false",
+        "data.validation_draws": 4, "trainer.max_epochs": 4, "accelerator": "cpu", "trainer.logger": "false",
         "trainer.enable_progress_bar": "false", "trainer.enable_model_summary": "false",
         "trainer.default_root_dir": folder,
     }  # fmt: skip
@@ -259,7 +259,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path) -> None:
     resumed = state_of(pretrain([*arguments(tmp_path, out=tmp_path / "resumed"), f"--resume={checkpoint}"]))
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
-    changed = [*arguments(tmp_path, out=tmp_path / "other", seed_everything=1), f"--resume={checkpoint}"]
+    changed = [*arguments(tmp_path, out=tmp_path / "other", seed=1), f"--resume={checkpoint}"]
     other = state_of(pretrain(changed))
     assert any(not torch.equal(value, other[name]) for name, value in whole.items()), "the test must be able to fail"
 
@@ -270,10 +270,10 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path) -> None:
         ({"data__source": "/no/such/folder"}, "not a folder"),
         ({"data__source": "sim:cats"}, "no such source"),
         ({"data__source": ","}, "names no source"),
-        ({"model__settings__preset": "huge"}, "unknown preset 'huge'"),
+        ({"settings__preset": "huge"}, "unknown preset 'huge'"),
         ({"data__points": 48}, "more than the 48 points"),
-        ({"model__settings__mask_share": 1.0}, "mask_share"),
-        ({"model__settings__densities": "[{points: 8, groups: 16, group_size: 4}]"}, "a density needs"),
+        ({"settings__mask_share": 1.0}, "mask_share"),
+        ({"settings__densities": "[{points: 8, groups: 16, group_size: 4}]"}, "a density needs"),
     ],
 )
 def test_a_run_that_cannot_be_is_a_sentence_before_training(tmp_path: Path, changes: Any, words: str) -> None:
@@ -284,7 +284,7 @@ def test_a_run_that_cannot_be_is_a_sentence_before_training(tmp_path: Path, chan
 
 def test_data_are_refused_in_a_sentence() -> None:
     with pytest.raises(ConfigError, match="at least 1"):
-        ShapeData(batch_size=0)
+        ShapeSettings(batch_size=0)
 
 
 def test_the_classification_check_trains_what_it_says() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pointata.training.schedule import rate_factor, stepwise
+from pointata.training.optimizer import rate_factor, stepwise
 
 
 def test_the_rate_rises_and_falls() -> None:

@@ -18,7 +18,8 @@ from pointata.data.formats.own_recordings import own_recordings
 from pointata.evaluation.sources import Choice, open_sources
 from pointata.preprocessing.sampling import SamplingConfig
 from pointata.training.augmentation import Augmentation
-from pointata.training.video_clips import ClipSettings, VideoClips
+from pointata.training.clips import ClipSettings
+from pointata.training.video_clips import DataSettings, VideoClips
 
 for module in ("lightning", "jsonargparse", "torchmetrics"):
     pytest.importorskip(module, reason=f"training needs {module} (pip install {module})")
@@ -60,7 +61,7 @@ def root(tmp_path: Path) -> Path:
 
 def clips(root: Path, **others: Any) -> VideoClips:
     settings: dict[str, Any] = {"cache": root.parent / "cache", "augmentation": Augmentation(mirror=False), **others}
-    data = VideoClips(f"recordings:{root}", clips=ClipSettings(frames=8), workers=0, **settings)
+    data = VideoClips(DataSettings(f"recordings:{root}", clips=ClipSettings(frames=8), workers=0, **settings))
     data.setup("fit")
     return data
 
@@ -101,14 +102,14 @@ def test_tokens_use_the_points_that_there_are(most_points: int, expected: tuple[
 def test_a_clip_is_no_longer_than_what_it_shows(root: Path) -> None:
     data = clips(root)
     assert clip_frames(data) == 24
-    assert suggest(data, survey(data.train_videos))["model"]["settings"]["settle_frames"] == 18
+    assert suggest(data, survey(data.train_videos))["settings"]["settle_frames"] == 18
     names = ("wave", "squat")
     segments = ", ".join(f"{{from: {i}, to: {i + 1}, action: {names[i % 2]}}}" for i in range(6))
     (root / "manifest.yaml").write_text(MANIFEST.replace("action: wave, subject: ann", f"action: [{segments}]"))
     segmented = clips(root, cache=root.parent / "other")
     settings = suggest(segmented, survey(segmented.train_videos))
     assert clip_frames(segmented) == 10  # of 10 frames each, but for the recording of one action
-    assert settings["model"]["settings"]["settle_frames"] == 2
+    assert settings["settings"]["settle_frames"] == 2
     write_clip(root / "c.npz", 2, frames=9)
     assert clip_frames(clips(root, cache=root.parent / "third")) == 9
 
@@ -130,8 +131,8 @@ def test_what_contradicts_the_frames_is_said(root: Path) -> None:
 def test_what_a_dry_run_proposes_is_taken_and_fits(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     given = [
         "adapt", f"--config={ROOT / 'config/train/own_recordings.yaml'}", f"--data.set=recordings:{root}",
-        f"--data.cache={root.parent / 'cache'}", "--data.workers=0", "--threads=1", "--trainer.accelerator=cpu",
-        "--data.features=[]", "--dry_run",
+        f"--data.cache={root.parent / 'cache'}", "--data.workers=0", "--threads=1", "--accelerator=cpu",
+        "--data.features=[]", "--dry-run",
     ]  # fmt: skip
     with caplog.at_level("INFO", logger="pointata"):
         assert main(given) == 0
@@ -161,7 +162,7 @@ def test_a_bundle_that_was_trained_on_merged_frames_states_it(root: Path) -> Non
         "adapt", f"--config={ROOT / 'config/train/own_recordings.yaml'}", f"--data.set=recordings:{root}",
         f"--data.cache={folder / 'cache'}", "--data.workers=0", "--threads=1", "--data.features=[]",
         "--data.clips.frames=8", "--data.clips.per_epoch=2", "--data.clips.batch_size=2", "--data.sampling.points=64",
-        "--model.settings.groups=8", "--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--trainer.logger=false",
+        "--settings.groups=8", "--trainer.max_epochs=1", "--accelerator=cpu", "--trainer.logger=false",
         "--trainer.enable_progress_bar=false", f"--trainer.default_root_dir={folder / 'run'}", f"--out={folder}",
     ]  # fmt: skip
     assert main(given) == 0

@@ -53,15 +53,17 @@ def test_streams_training_and_frame_heads_apply_the_heads_alike() -> None:
     """The same clip in a chunk, frame by frame, as a training batch whose first frames settle, and from features."""
     for module in ("lightning", "jsonargparse", "torchmetrics"):
         pytest.importorskip(module, reason=f"training needs {module} (the extra pointata[training])")
-    from pointata.adaptation.adapt import Adapt, AdaptSettings
+    from described import described
+
+    from pointata.adaptation.adapt import Adaptation
     from pointata.adaptation.frame_heads import frame_features, frame_logits
+    from pointata.adaptation.settings import AdaptSettings
     from pointata.training.clips import ClipBatch
 
     model, video, settle, dense = awake(small()), clip(9), 3, 2
     whole = model(video)
 
-    trained = Adapt(AdaptSettings("name", "backbone", settle_frames=settle))
-    trained.model, trained._foreground = model, None
+    trained = Adaptation(AdaptSettings("name", "backbone", settle_frames=settle), model, described())
     assert video.neighbours is not None
     tail = replace(video, neighbours=video.neighbours[:, -dense:])
     labels, actions = torch.zeros(2, 9, video.points.shape[2], dtype=torch.int64), torch.zeros(2, 9, dtype=torch.int64)

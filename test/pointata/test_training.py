@@ -20,7 +20,8 @@ from pointata.model.trainable import adapter_state, backbone_state
 from pointata.preprocessing.sampling import SamplingConfig
 from pointata.tasks import get
 from pointata.training.augmentation import Augmentation
-from pointata.training.clips import ClipShape, EpochSampler, FixedClips, RandomClips, collate
+from pointata.training.clip_loader import EpochSampler, collate
+from pointata.training.clips import ClipShape, FixedClips, RandomClips
 from pointata.training.recording_cache import SampledRecording, cached_recordings, load_recording
 
 
@@ -212,14 +213,14 @@ def arguments(folder: Path, name: str, backbone: str, mode: str) -> list[str]:
     """A run of `pointata adapt` as small as it gets."""
     given = {
         "out": folder / "bundles",
-        "model.settings.name": name, "model.settings.backbone": backbone, "model.settings.mode": mode,
-        "model.settings.groups": 16, "model.settings.group_size": 8, "model.settings.window": 4,
-        "model.settings.settle_frames": 1,
+        "settings.name": name, "settings.backbone": backbone, "settings.mode": mode,
+        "settings.groups": 16, "settings.group_size": 8, "settings.window": 4,
+        "settings.settle_frames": 1,
         "data.set": "sim:room?recordings=2&validation=1&test=0&frames=8",
         "data.clips.frames": 4, "data.clips.dense_frames": 1, "data.clips.per_epoch": 4, "data.clips.batch_size": 2,
         "data.workers": 0, "data.cache": folder / "cache",
         "data.sampling.points": 64, "data.sampling.point_neighbours": 4, "data.sampling.scale_m": 2.0,
-        "trainer.max_epochs": 1, "trainer.accelerator": "cpu", "trainer.logger": "false",
+        "trainer.max_epochs": 1, "accelerator": "cpu", "trainer.logger": "false",
         "trainer.enable_progress_bar": "false", "trainer.enable_checkpointing": "false",
         "trainer.default_root_dir": folder,
     }  # fmt: skip
@@ -252,7 +253,7 @@ def test_only_what_the_mode_trains_moves(trained: Path, mode: str) -> None:
     runs = []
     for rate in ("1e-3", "1e-2"):  # equal seeds, so that only what is trained comes out different
         name = f"{mode}_{rate}"
-        assert main([*arguments(trained, name, str(trunk), mode), f"--model.settings.learning_rate={rate}"]) == 0
+        assert main([*arguments(trained, name, str(trunk), mode), f"--settings.learning_rate={rate}"]) == 0
         runs.append(load_bundle(str(trained / "bundles" / f"{name}.safetensors"))[0])
     assert trunk.read_bytes() == before
     first, _ = load_bundle(str(trained / "bundles" / "first.safetensors"))
@@ -314,20 +315,20 @@ def test_points_without_labels_cost_nothing_and_the_others_as_in_the_formula() -
         ('--data.features=["doppler"]', "no point channel doppler"),
         ('--data.held_out=["anna"]', "no subject anna"),
         ("--data.augmentation.scale=2", "below 1"),
-        ("--model.settings.settle_frames=4", "settle_frames (4) must be below"),
-        ("--model.settings.foreground_class=dog", "foreground_class 'dog' is not a point class"),
-        ("--model.settings.aligned=nowhere.safetensors", "cannot start a network from scratch"),
+        ("--settings.settle_frames=4", "settle_frames (4) must be below"),
+        ("--settings.foreground_class=dog", "foreground_class 'dog' is not a point class"),
+        ("--settings.aligned=nowhere.safetensors", "cannot start a network from scratch"),
         ("--resume=nowhere.ckpt", "no checkpoint nowhere.ckpt"),
-        ("--model.settings.mode=adapters", "no bundle"),
-        ("--model.settings.name=lab/kitchen", "must not be empty or hold a slash"),
-        ("--model.settings.name=no_such_backbone", "has the name of its backbone"),
-        ("--model.settings.learning_rate=-1", "learning_rate must be above 0"),
-        ("--model.settings.label_smoothing=3", "label_smoothing from 0 to below 1"),
-        ("--model.settings.warmup_steps=-5", "must not be negative"),
+        ("--settings.mode=adapters", "no bundle"),
+        ("--settings.name=lab/kitchen", "must not be empty or hold a slash"),
+        ("--settings.name=no_such_backbone", "has the name of its backbone"),
+        ("--settings.learning_rate=-1", "learning_rate must be above 0"),
+        ("--settings.label_smoothing=3", "label_smoothing from 0 to below 1"),
+        ("--settings.warmup_steps=-5", "must not be negative"),
         ("--data.workers=-1", "data.workers must not be negative"),
         ("--data.clips.validation_stride=-1", "must not be negative"),
         ("--data.sampling.point_neighbours=-1", "must not be negative"),
-        ("--trainer.accelerator=abacus", "the trainer cannot run like this"),
+        ("--accelerator=abacus", "the trainer cannot run like this"),
         (f"--out={__file__}/bundles", "cannot be a folder for results"),
         (f"--data.cache={__file__}", "cannot be a folder for results"),
         (f"--trainer.default_root_dir={__file__}", "cannot be a folder for results"),

@@ -11,7 +11,8 @@ pytest.importorskip("lightning", reason="training needs lightning (pip install l
 from pointata.errors import ConfigError
 from pointata.preprocessing.sampling import SamplingConfig
 from pointata.training.augmentation import Augmentation
-from pointata.training.video_clips import ClipSettings, VideoClips
+from pointata.training.clips import ClipSettings
+from pointata.training.video_clips import DataSettings, VideoClips
 
 
 def clips_of(folder: Path, **settings: Any) -> VideoClips:
@@ -23,11 +24,11 @@ def clips_of(folder: Path, **settings: Any) -> VideoClips:
         "cache": folder / "cache",
         "workers": 0,
     }
-    return VideoClips(f"recordings:{folder}", **(given | settings))
+    return VideoClips(DataSettings(f"recordings:{folder}", **(given | settings)))
 
 
 def trained_on(data: VideoClips) -> list[str]:
-    return [video.name for video in data._train]
+    return [video.name for video in data.train_videos]
 
 
 def validated_on(data: VideoClips) -> list[str]:

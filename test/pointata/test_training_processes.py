@@ -18,7 +18,8 @@ from pointata.bundles.bundle import load_bundle
 from pointata.cli import main
 from pointata.errors import ConfigError
 from pointata.preprocessing.sampling import SamplingConfig
-from pointata.training.video_clips import ClipSettings, VideoClips
+from pointata.training.clips import ClipSettings
+from pointata.training.video_clips import DataSettings, VideoClips
 
 for module in ("lightning", "jsonargparse", "torchmetrics", "open3d"):
     pytest.importorskip(module, reason=f"training on the simulator needs {module} (pip install {module})")
@@ -57,13 +58,14 @@ def seen(folder: Path) -> list[Any]:
 
 def data_of(folder: Path) -> VideoClips:
     """The data of the run, opened here."""
-    data = VideoClips(
+    settings = DataSettings(
         "sim:room?recordings=2&validation=1&test=0&frames=8",
         clips=ClipSettings(frames=4, per_epoch=PER_EPOCH, batch_size=2, dense_frames=1, validation_stride=1),
         sampling=SamplingConfig(points=64, point_neighbours=4, scale_m=2.0),
         cache=folder / "cache",
         workers=0,
     )
+    data = VideoClips(settings)
     data.setup("fit")
     return data
 
@@ -72,7 +74,7 @@ def test_each_training_clip_is_drawn_by_one_process(folder: Path) -> None:
     first, second = (ranks["train"] for ranks in seen(folder))
     assert len(first) == len(second)  # else the processes would wait for each other for ever
     assert not set(first) & set(second)
-    drawn = data_of(folder)._drawn
+    drawn = data_of(folder).drawn_clips()
     expected = [fingerprints(drawn[item])[0] for item in range(EPOCHS * (PER_EPOCH + 1))]
     assert sorted(first + second) == sorted(expected)
 
@@ -114,7 +116,7 @@ def test_fewer_clips_than_processes_is_a_sentence(folder: Path, capsys: pytest.C
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    given = [*arguments(tmp_path, "dry", "trunk", "scratch"), f"--data.cache={folder / 'cache'}", "--dry_run"]
+    given = [*arguments(tmp_path, "dry", "trunk", "scratch"), f"--data.cache={folder / 'cache'}", "--dry-run"]
     with caplog.at_level("INFO", logger="pointata"):
         assert main(given) == 0
     assert list(tmp_path.iterdir()) == []

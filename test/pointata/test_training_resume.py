@@ -112,7 +112,7 @@ SAVES = """
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
-from pointata.training.cli import WholeFiles
+from pointata.training.fit import WholeFiles
 
 torch.set_num_threads(1)
 path, moments, count = Path(sys.argv[1]), random.Random(0), 0
@@ -163,14 +163,14 @@ def test_a_damaged_checkpoint_is_a_sentence(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--model.settings.height=true"], "is that of another network"),
-        (["--model.settings.mode=linear_probe"], "trained other parameters"),
+        (["--settings.height=true"], "is that of another network"),
+        (["--settings.mode=linear_probe"], "trained other parameters"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_a_sentence(
     whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: list[str], words: str
 ) -> None:
-    other = [f"--model.settings.backbone={whole / 'bundles' / 'trunk.safetensors'}", *change]
+    other = [f"--settings.backbone={whole / 'bundles' / 'trunk.safetensors'}", *change]
     resume = f"--resume={whole / 'checkpoints' / 'last.ckpt'}"
     assert main(run_of(tmp_path, whole / "cache", resume, *other)) == 1
     error = capsys.readouterr().err

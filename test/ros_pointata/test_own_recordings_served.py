@@ -74,15 +74,15 @@ def train(recordings: Path, folder: Path) -> Path:
         "data.workers": 0,
         "data.sampling.points": 60, "data.sampling.centre_m": "[2,0,0]",
         "data.clips.frames": 12, "data.clips.per_epoch": 96, "data.clips.batch_size": 8,
-        "model.settings.groups": 8, "model.settings.group_size": 12, "model.settings.window": 8,
-        "trainer.max_epochs": 4, "trainer.accelerator": "cpu", "trainer.default_root_dir": folder,
+        "settings.groups": 8, "settings.group_size": 12, "settings.window": 8,
+        "trainer.max_epochs": 4, "accelerator": "cpu", "trainer.default_root_dir": folder,
         "trainer.logger": "false", "trainer.enable_checkpointing": "false", "trainer.enable_progress_bar": "false",
         "threads": 1,
     }  # fmt: skip
     try:
         resolve("pointmae_tiny")
     except BundleError:  # not shipped here: train the backbone, too
-        given |= {"model.settings.mode": "scratch", "model.settings.backbone": "trunk"}
+        given |= {"settings.mode": "scratch", "settings.backbone": "trunk"}
     command = [sys.executable, "-m", "pointata.cli", "adapt", *(f"--{name}={value}" for name, value in given.items())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

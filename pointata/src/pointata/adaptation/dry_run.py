@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import lightning
 import torch
 
-from pointata.adaptation.adapt import Adapt
+from pointata.adaptation.adapt import Adaptation
 from pointata.adaptation.suggestion import FEWEST_POINTS, as_yaml, suggest
 from pointata.adaptation.survey import Survey, survey
 from pointata.preprocessing.picking import TOLERANCE
@@ -36,7 +36,7 @@ class Plan:
         return cls(max(trainer.max_epochs or 1, 1), max(trainer.check_val_every_n_epoch or 1, 1))
 
 
-def describe(module: Adapt, data: VideoClips, plan: Plan) -> None:
+def describe(module: Adaptation, data: VideoClips, plan: Plan) -> None:
     """Log a built network's parameters and the trained share, the data, time and memory of the training, which settings
     contradict the data, and which would suit them. A few steps are run here, on the CPU.
 
@@ -59,30 +59,31 @@ def describe(module: Adapt, data: VideoClips, plan: Plan) -> None:
 def contradictions(data: VideoClips, found: Survey) -> list[str]:
     """A sentence for each setting that does not fit what the frames hold."""
     sentences = []
-    points = data.sampling.points
+    points = data.settings.sampling.points
     if points > max(2 * found.most_points, FEWEST_POINTS):
         sentences.append(
             f"data.sampling.points asks for {points:,} points of frames that hold {found.points:,} (median; 95 % hold "
             f"at most {found.most_points:,}): points are repeated, which costs time and adds nothing"
         )
-    if abs(found.period_s - data.frame_period_s) > TOLERANCE * data.frame_period_s:
+    period_s = data.description.frame_period_s
+    if abs(found.period_s - period_s) > TOLERANCE * period_s:
         sentences.append(
-            f"the frames come every {found.period_s:.3g} s, the data set says every {data.frame_period_s:.3g} s: the "
+            f"the frames come every {found.period_s:.3g} s, the data set says every {period_s:.3g} s: the "
             "node will pick clouds by what the data set says"
         )
     sentences += [
         f"the channel {name} reaches {found.channels[name]:.3g}; channels enter the network as they are: divide it "
         "in the recordings, and on the robot, so that it stays about 1"
-        for name in data.features
+        for name in data.description.features
         if found.channels[name] > LARGE_CHANNEL
     ]
     return sentences
 
 
-def _say_size(module: Adapt, data: VideoClips) -> None:
+def _say_size(module: Adaptation, data: VideoClips) -> None:
     trained, total = module.parameter_counts()
     _log.info("%s of %s parameters are trained (%.1f %%)", f"{trained:,}", f"{total:,}", 100 * trained / total)
-    for task, classes in data.heads.items():
+    for task, classes in data.description.heads.items():
         _log.info("task %s: %d classes", task, len(classes))
     frames = sum(len(recording.stamps) for recording in data.train_recordings)
     held_out = sum(len(recording.stamps) for recording in data.validation_recordings)
@@ -92,11 +93,11 @@ def _say_size(module: Adapt, data: VideoClips) -> None:
     )  # fmt: skip
 
 
-def _say_cost(module: Adapt, data: VideoClips, plan: Plan) -> None:
+def _say_cost(module: Adaptation, data: VideoClips, plan: Plan) -> None:
     before = peak_memory_mib()
     loader = data.train_dataloader()
     batch = next(iter(loader))
-    module.weigh_classes(data)
+    module.weigh_classes()
     step_s = _time_steps(module, batch)
     _log.info(
         "one training step on the CPU, %s clips of %s frames: %.2f s, %.0f MiB at the peak, %.0f MiB of them its own",
@@ -114,7 +115,7 @@ def _say_cost(module: Adapt, data: VideoClips, plan: Plan) -> None:
     )  # fmt: skip
 
 
-def _time_steps(module: Adapt, batch: ClipBatch) -> float:
+def _time_steps(module: Adaptation, batch: ClipBatch) -> float:
     """Seconds of a training step."""
     optimizer = torch.optim.AdamW(parameter for parameter in module.parameters() if parameter.requires_grad)
     start = 0.0

@@ -24,8 +24,8 @@ from pointata.tasks import TASKS, get, of_scope
 from pointata.tasks.encoded import Encoded
 from pointata.tasks.scope import Scope
 from pointata.training.clips import ClipBatch, ClipShape, FixedClips, RandomClips
+from pointata.training.optimizer import warm_up_then_cosine
 from pointata.training.recording_cache import SampledRecording
-from pointata.training.schedule import warm_up_then_cosine
 from pointata.training.video_clips import VideoClips
 
 _log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, seed: int =
         if not any((recording.actions[settings.settle_frames :] >= 0).any() for recording in recordings):
             raise ConfigError(
                 f"no {kind} recording has an action after its first {settings.settle_frames} frames: "
-                "shorten heads.settle_frames, or take data with actions"
+                "shorten settings.settle_frames, or take data with actions"
             )
     torch.manual_seed(seed)
     views = augmented_views(model, settings.views, data, seed)
@@ -115,7 +115,7 @@ def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, seed: int =
     scores = frame_accuracies(model, settings.settle_frames, held_out)
     _log.info("validation accuracy: %s", ", ".join(f"{task} {value:.3f}" for task, value in scores.items()))
     training = {
-        **data.description,
+        **data.description.provenance,
         "views": settings.views,
         "batch": settings.batch,
         "steps": settings.steps,
@@ -123,24 +123,28 @@ def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, seed: int =
         "seed": seed,
         "torch": torch.__version__,
     }
-    rewrite_adapter(settings.bundle, model, {"frame_heads": training}, data.simulated, data.data_licence)
+    rewrite_adapter(
+        settings.bundle, model, {"frame_heads": training}, data.description.simulated, data.description.licence
+    )
     return scores
 
 
 def _refuse_other_data(metadata: BundleMetadata, data: VideoClips) -> None:
     """Raise ConfigError unless the data are sampled, described and labelled as those that the bundle was made from."""
     # neighbours of points are the semantic head's alone
-    given, wanted = (replace(s, point_neighbours=0).to_dict() for s in (data.sampling, metadata.sampling))
+    given, wanted = (replace(s, point_neighbours=0).to_dict() for s in (data.description.sampling, metadata.sampling))
     differing = ", ".join(f"{name} to {value}" for name, value in wanted.items() if given[name] != value)
     if differing:
         raise ConfigError(f"bundle {metadata.name!r} samples frames otherwise: in data.sampling, set {differing}")
-    if data.features != metadata.feature_names:
+    if data.description.features != metadata.feature_names:
         raise ConfigError(
-            f"bundle {metadata.name!r} takes other point channels than {list(data.features)}: "
+            f"bundle {metadata.name!r} takes other point channels than {list(data.description.features)}: "
             f"set data.features to {list(metadata.feature_names)}"
         )
     for task in of_scope(TASKS, Scope.WINDOW, Scope.FRAME):
-        classes, own = ({c.id: c.name for c in heads.get(task, ())} for heads in (data.heads, metadata.heads))
+        classes, own = (
+            {c.id: c.name for c in heads.get(task, ())} for heads in (data.description.heads, metadata.heads)
+        )
         if own and classes != own:
             raise ConfigError(
                 f"the {task} head of bundle {metadata.name!r} knows {', '.join(own.values())}; the data have "
@@ -165,7 +169,7 @@ def augmented_views(model: PointATA, count: int, data: VideoClips, seed: int) ->
     """
     views: list[FrameFeatures] = []
     for number, recording in enumerate(data.train_recordings):
-        drawn = RandomClips([recording], _whole(recording), data.augmentation, data.mirrored, seed)
+        drawn = RandomClips([recording], _whole(recording), data.settings.augmentation, data.mirrored or {}, seed)
         views += [_seen(model, drawn[number * count + view]) for view in range(count)]  # every item is drawn otherwise
         if (number + 1) % 20 == 0:
             _log.info("features of %d of %d recordings", number + 1, len(data.train_recordings))

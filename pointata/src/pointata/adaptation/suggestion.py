@@ -28,22 +28,22 @@ def suggest(data: VideoClips, found: Survey) -> dict[str, Any]:
         data: set up for training.
         found: of its training recordings.
     """
-    points, groups, group_size = tokens(found.most_points, 2048 if "semantic" in data.heads else 1024)
+    points, groups, group_size = tokens(found.most_points, 2048 if "semantic" in data.description.heads else 1024)
     frames = clip_frames(data)
     settle = 3 * frames // 4 if _whole(data.train_recordings) else min(4, frames // 4)
     held = sum(len(recording.stamps) for recording in data.train_recordings) / frames
     clips = min(MOST_CLIPS, max(LEAST_CLIPS, round(REPEATS * held)))
-    model: dict[str, Any] = {"groups": groups, "group_size": group_size, "window": frames}
-    if {"action", "segments"} & set(data.heads):
-        model["settle_frames"] = settle
+    settings: dict[str, Any] = {"groups": groups, "group_size": group_size, "window": frames}
+    if {"action", "segments"} & set(data.description.heads):
+        settings["settle_frames"] = settle
     sampling: dict[str, Any] = {"points": points, "scale_m": _rounded(found.reach_m)}
     sampling["centre_m"] = [0.0, 0.0, 0.0] if found.moving else [round(value, 2) for value in found.centre_m]
     clip: dict[str, Any] = {"frames": frames, "batch_size": BATCH, "per_epoch": -(-clips // (EPOCHS * BATCH)) * BATCH}
-    if "semantic" not in data.heads:
+    if "semantic" not in data.description.heads:
         sampling["point_neighbours"], clip["dense_frames"] = 0, 0
     return {
-        "model": {"settings": model},
-        "data": {"clips": clip, "sampling": sampling, "augmentation": {"mirror": data.may_mirror}},
+        "settings": settings,
+        "data": {"clips": clip, "sampling": sampling, "augmentation": {"mirror": data.mirrored is not None}},
         "trainer": {"max_epochs": EPOCHS},
     }
 
@@ -66,7 +66,7 @@ def clip_frames(data: VideoClips) -> int:
     sets = (data.train_recordings, data.validation_recordings)
     lengths_of = [[len(recording.stamps) for recording in recordings] for recordings in sets]
     shortest = min(int(np.percentile(lengths, SHORT_PERCENT, method="lower")) for lengths in lengths_of)
-    wanted = round(WINDOW_S / data.frame_period_s)
+    wanted = round(WINDOW_S / data.description.frame_period_s)
     lengths = [length for recording in data.train_recordings for length in _runs(recording)]
     if lengths:
         wanted = min(wanted, int(np.median(lengths)))

@@ -17,7 +17,7 @@ from pointata.model.tokenizer import group
 from pointata.pretraining.masked import DENSITIES, Density
 from pointata.pretraining.shape_data import ShapeAugmentation
 from pointata.pretraining.shapes import ShapeSet
-from pointata.training.schedule import warm_up_then_cosine
+from pointata.training.optimizer import warm_up_then_cosine
 
 _log = logging.getLogger(__name__)
 

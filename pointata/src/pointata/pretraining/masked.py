@@ -15,7 +15,8 @@ from pointata.model.backbone import Backbone
 from pointata.model.config import preset
 from pointata.model.tokenizer import group
 from pointata.pretraining.decoder import Decoder, chamfer
-from pointata.training.schedule import stepwise
+from pointata.pretraining.shape_data import ShapeDescription
+from pointata.training.optimizer import adamw, stepwise
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class PretrainSettings:
 
 
 def random_mask(batch: int, groups: int, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Random halves of a partition: visible (B, V) and masked (B, M) indices of groups, M / groups about `share`."""
+    """A random partition of the groups: indices of visible (B, V) and masked (B, M) ones, M / groups about `share`."""
     masked = min(max(round(share * groups), 1), groups - 1)
     order = torch.rand(batch, groups, generator=generator).argsort(dim=1)
     return order[:, masked:], order[:, :masked]
@@ -125,32 +126,36 @@ class MaskedAutoencoder(nn.Module):
         return (chamfer(rebuilt, truth).mean(dim=1) / unit).mean()
 
 
-class Pretrain(lightning.LightningModule):
+class MaskedAutoencoding(lightning.LightningModule):
     """Trains a backbone by masked autoencoding.
 
     Everything random of a step follows from the number of the step, so that a resumed run is the uninterrupted one.
     """
 
-    def __init__(self, settings: PretrainSettings) -> None:
-        """Build the network of a preset."""
+    def __init__(self, settings: PretrainSettings, autoencoder: MaskedAutoencoder, data: ShapeDescription) -> None:
+        """Take a network; `for_data` makes it.
+
+        Raises:
+            ConfigError: a density needs more points than the data have.
+        """
         super().__init__()
-        self.settings = settings
-        config = preset(settings.preset).backbone
-        sizes = [density.group_size for density in settings.densities]
-        decoder = Decoder(config.width, config.heads, settings.decoder_depth, config.position_hidden, sizes)
-        self.autoencoder = MaskedAutoencoder(Backbone(config), decoder)
+        for density in settings.densities:
+            if density.points > data.points:
+                raise ConfigError(f"{density} needs more than the {data.points} points of data.points")
+        self.settings, self.autoencoder, self.data = settings, autoencoder, data
         for norm in self._norms():
             norm.momentum = 0.01  # statistics over a hundred batches, so over all densities
 
+    @classmethod
+    def for_data(cls, settings: PretrainSettings, data: ShapeDescription) -> "MaskedAutoencoding":
+        """Build the network of a preset."""
+        config = preset(settings.preset).backbone
+        sizes = [density.group_size for density in settings.densities]
+        decoder = Decoder(config.width, config.heads, settings.decoder_depth, config.position_hidden, sizes)
+        return cls(settings, MaskedAutoencoder(Backbone(config), decoder), data)
+
     def _norms(self) -> list[nn.BatchNorm1d]:
         return [m for m in self.autoencoder.backbone.modules() if isinstance(m, nn.BatchNorm1d)]
-
-    def setup(self, stage: str) -> None:
-        """Refuse densities that the data cannot serve."""
-        available = self.trainer.datamodule.points  # type: ignore[attr-defined]
-        for density in self.settings.densities:
-            if density.points > available:
-                raise ConfigError(f"{density} needs more than the {available} points of data.points")
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
         """Settle the statistics towards the end."""
@@ -163,7 +168,7 @@ class Pretrain(lightning.LightningModule):
 
     def _generator(self, *numbers: int) -> torch.Generator:
         """Random numbers that belong to the seed of the data and these numbers alone."""
-        seed = int(self.trainer.datamodule.seed)  # type: ignore[attr-defined]
+        seed = self.data.seed
         for number in numbers:
             seed = (seed * 1_000_003 + number + 1) % 2**62
         return torch.Generator().manual_seed(seed)
@@ -194,21 +199,13 @@ class Pretrain(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with linear warm-up and cosine decay; no decay on vectors."""
-        parameters = list(self.autoencoder.parameters())
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in parameters if p.dim() > 1], "weight_decay": self.settings.weight_decay},
-                {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-            ],
-            lr=self.settings.learning_rate,
-        )
+        optimizer = adamw(self.autoencoder.named_parameters(), self.settings)
         return stepwise(optimizer, round(self.settings.warmup_share * self._steps()), self._steps())
 
     def save(self, folder: Path) -> Path:
         """Write the backbone bundle into a folder."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         training = {
-            **data.description,
+            **self.data.provenance,
             "objective": "masked autoencoding",
             "preset": self.settings.preset,
             "steps": self.trainer.global_step,
@@ -217,5 +214,5 @@ class Pretrain(lightning.LightningModule):
         loss = self.trainer.callback_metrics.get("val/loss")
         if loss is not None and torch.isfinite(loss):
             training["validation_loss"] = round(float(loss), 4)
-        origin = {"simulated": data.simulated}
+        origin = {"simulated": self.data.simulated}
         return save_backbone(folder, self.settings.name, self.autoencoder.backbone, training, origin)

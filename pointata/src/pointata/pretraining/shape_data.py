@@ -1,9 +1,9 @@
 """Point sets for pre-training: drawn from several sources, augmented, batched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from pointata.errors import ConfigError, DataError
 from pointata.geometry.rigid import yaw
 from pointata.pretraining.shapes import ShapeSet, load_shapes
+from pointata.training.fit import ResumableData
 
 
 @dataclass(frozen=True)
@@ -57,59 +58,83 @@ class ShapeDraws(Dataset[Tensor]):
         return torch.from_numpy(self._augmentation.apply(points[int(rng.integers(len(points)))], rng))
 
 
-class ShapeData(lightning.LightningDataModule):
-    """Single shapes and frames for `Pretrain`."""
+@dataclass(frozen=True)
+class ShapeSettings:
+    """Point sets: from where, and how many."""
 
-    def __init__(
-        self,
-        source: str = "sim:shapes,sim:frames",
-        points: int = 1024,
-        draws_per_epoch: int = 6400,
-        validation_draws: int = 512,
-        batch_size: int = 64,
-        augmentation: ShapeAugmentation = ShapeAugmentation(),
-        seed: int = 0,
-        workers: int = 0,
-    ) -> None:
-        """Set the data up.
+    source: str = "sim:shapes,sim:frames"
+    """Folders of meshes and simulated sources (see `load_shapes`), separated by commas."""
+    points: int = 1024
+    """Points of a set; at least as many as the densest batch takes."""
+    draws_per_epoch: int = 6400
+    """Point sets of an epoch."""
+    validation_draws: int = 512
+    """Point sets watched during training, from the sources' test parts."""
+    batch_size: int = 64
+    """Point sets of a batch."""
+    augmentation: ShapeAugmentation = ShapeAugmentation()
+    """Random changes."""
+    workers: int = 0
+    """Processes that draw."""
 
-        Args:
-            source: folders of meshes and simulated sources (see `load_shapes`), separated by commas.
-            points: points of a set; at least as many as the densest batch takes.
-            draws_per_epoch: point sets of an epoch.
-            validation_draws: point sets watched during training, from the sources' test parts.
-            batch_size: point sets of a batch.
-            augmentation: random changes.
-            seed: of the point sets and the draws.
-            workers: processes that draw.
-        """
-        super().__init__()
-        self._specs = [spec.strip() for spec in source.split(",") if spec.strip()]
-        if not self._specs:
+    def __post_init__(self) -> None:
+        if not self.specs:
             raise DataError("data.source names no source: give a folder of meshes, sim:shapes or sim:frames")
-        if min(points, draws_per_epoch, validation_draws, batch_size) < 1:
+        if min(self.points, self.draws_per_epoch, self.validation_draws, self.batch_size) < 1:
             raise ConfigError("points, draws_per_epoch, validation_draws and batch_size must be at least 1")
-        self.points = points
-        self.description = {"data": ", ".join(self._specs), "points": points, "seed": seed}
-        self.simulated = all(spec.startswith("sim:") for spec in self._specs)
-        self._draws, self._validation_draws, self._batch_size = draws_per_epoch, validation_draws, batch_size
-        self._augmentation, self.seed, self._workers = augmentation, seed, workers
+
+    @property
+    def specs(self) -> list[str]:
+        """The sources one by one."""
+        return [spec.strip() for spec in self.source.split(",") if spec.strip()]
+
+
+@dataclass(frozen=True)
+class ShapeDescription:
+    """What pre-training and its backbone need to know of the point sets."""
+
+    points: int
+    """Points of a set."""
+    seed: int
+    """Of the point sets and the draws."""
+    simulated: bool
+    """Whether no mesh of a file is among them."""
+    provenance: Mapping[str, Any]
+    """What a bundle keeps of the data, as plain data."""
+
+
+class ShapeData(ResumableData):
+    """Single shapes and frames for pre-training."""
+
+    def __init__(self, settings: ShapeSettings, seed: int = 0) -> None:
+        """Args: settings: which point sets. seed: of them and of the draws."""
+        super().__init__()
+        self.settings = settings
+        self.description = ShapeDescription(
+            points=settings.points,
+            seed=seed,
+            simulated=all(spec.startswith("sim:") for spec in settings.specs),
+            provenance={"data": ", ".join(settings.specs), "points": settings.points, "seed": seed},
+        )
+        self._train: list[ShapeSet] = []
+        self._validation: list[ShapeSet] = []
 
     def setup(self, stage: str) -> None:
         """Load every source."""
-        if not hasattr(self, "_train"):
-            self._train = [load_shapes(spec, self.points, self.seed, "train") for spec in self._specs]
-            self._validation = [load_shapes(spec, self.points, self.seed, "test") for spec in self._specs]
+        if not self._train:
+            points, seed, specs = self.settings.points, self.description.seed, self.settings.specs
+            self._train = [load_shapes(spec, points, seed, "train") for spec in specs]
+            self._validation = [load_shapes(spec, points, seed, "test") for spec in specs]
 
     def _loader(self, sources: Sequence[ShapeSet], draws: int, epoch: int) -> DataLoader[Tensor]:
-        drawn = ShapeDraws(sources, self._augmentation, draws, self.seed, epoch)
-        return DataLoader(drawn, batch_size=self._batch_size, num_workers=self._workers)
+        drawn = ShapeDraws(sources, self.settings.augmentation, draws, self.description.seed, epoch)
+        return DataLoader(drawn, batch_size=self.settings.batch_size, num_workers=self.settings.workers)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         """The draws of the current epoch; to be asked for anew at each."""
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
-        return self._loader(self._train, self._draws, epoch + 1)
+        return self._loader(self._train, self.settings.draws_per_epoch, epoch + 1)
 
     def val_dataloader(self) -> DataLoader[Tensor]:
         """The same draws at every epoch."""
-        return self._loader(self._validation, self._validation_draws, 0)
+        return self._loader(self._validation, self.settings.validation_draws, 0)

@@ -1,10 +1,10 @@
-"""Parsers of the training commands: settings by dotted names and YAML files, with their documentation as help."""
+"""Parser of the training commands: settings by dotted names and YAML files, with their documentation as help."""
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 import jsonargparse
-from lightning.pytorch.cli import LightningArgumentParser
 
 from pointata.system.arguments import OneSentence, closing
 
@@ -16,24 +16,27 @@ class _Formatter(argparse.RawDescriptionHelpFormatter, jsonargparse.DefaultHelpF
     """Leaves the lines of the example as they are."""
 
 
-class _Settings(OneSentence, jsonargparse.ArgumentParser):
-    def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
-        """The help, Lightning's many options last."""
-        groups = self._action_groups
-        self._action_groups = sorted(groups, key=lambda group: any("trainer" in a.dest for a in group._group_actions))
-        return super().format_help(formatter)
-
-
-class SettingsParser(_Settings):
+class SettingsParser(OneSentence, jsonargparse.ArgumentParser):
     """jsonargparse's, for one of this package's commands."""
 
+    def show_only(self, group: str, texts: Mapping[str, str], title: str) -> None:
+        """Let the help name only some options of a group; the parser takes the others as before.
 
-class TrainingParser(_Settings, LightningArgumentParser):
-    """Lightning's, for one of this package's commands."""
+        Args:
+            group: prefix of its options.
+            texts: help of the options that are shown.
+            title: of the group.
+        """
+        for action in self._actions:
+            prefix, _, name = action.dest.partition(".")
+            if prefix == group and name:
+                action.help = texts.get(name, argparse.SUPPRESS)
+        assert self.groups is not None  # typed so for argparse's sake
+        self.groups[group].title = title
 
 
 def wording(command: str, description: str, example: str) -> dict[str, Any]:
-    """Arguments for either parser.
+    """Arguments for the parser.
 
     Args:
         command: name of the subcommand.

@@ -1,17 +1,18 @@
-"""Training clips: short runs of frames drawn from sampled recordings, augmented, batched."""
+"""Training clips: short runs of frames cut from sampled recordings, and augmented."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
+from pointata.errors import ConfigError
 from pointata.geometry.neighbours import cpu_nearest
 from pointata.model.state import Clip
-from pointata.model.tensors import joined, to_device
+from pointata.model.tensors import to_device
 from pointata.training.augmentation import Augmentation
 from pointata.training.recording_cache import SampledRecording
 
@@ -53,6 +54,53 @@ class ClipShape:
     stride: int
     dense: int
     point_neighbours: int
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How clips are cut, and how many are drawn."""
+
+    frames: int = 24
+    """Frames of a training clip."""
+    per_epoch: int = 400
+    """Clips drawn for an epoch, over all processes; rounded up to equally many for each."""
+    batch_size: int = 8
+    """Clips of a batch, in each process."""
+    dense_frames: int = 0
+    """Newest frames of a clip whose points are scored; needed for the task "semantic"."""
+    validation_frames: int = 0
+    """Frames of a validation clip; 0 for as many as in training."""
+    validation_stride: int = 0
+    """Frames between the starts of validation clips; 0 for half a clip."""
+
+    def __post_init__(self) -> None:
+        if min(self.validation_frames, self.validation_stride) < 0:
+            raise ConfigError(f"clips: validation_frames and validation_stride must not be negative: {self}")
+        if min(self.frames, self.per_epoch, self.batch_size) < 1 or not 0 <= self.dense_frames <= self.shortest:
+            raise ConfigError(
+                "clips: frames, per_epoch and batch_size must be at least 1, and dense_frames from 0 to the shortest "
+                f"clip's length: {self}"
+            )
+
+    @property
+    def of_validation(self) -> int:
+        """Frames of a validation clip."""
+        return self.validation_frames or self.frames
+
+    @property
+    def shortest(self) -> int:
+        """Frames of the shortest clip, in training or validation."""
+        return min(self.frames, self.of_validation)
+
+    def drawn(self, point_neighbours: int) -> ClipShape:
+        """How training clips are cut."""
+        return ClipShape(self.frames, 1, self.dense_frames, point_neighbours)
+
+    def fixed(self, point_neighbours: int) -> ClipShape:
+        """How validation clips are cut."""
+        frames = self.of_validation
+        stride = self.validation_stride or max(1, frames // 2)
+        return ClipShape(frames, stride, min(self.dense_frames, frames), point_neighbours)
 
 
 class FixedClips(Dataset[ClipBatch]):
@@ -145,29 +193,3 @@ def _cut(recording: SampledRecording, number: int, index: NDArray[np.int64], sha
     labels = batch(recording.labels[index].astype(np.int64))
     actions = batch(recording.actions[index].astype(np.int64))
     return ClipBatch(clip, labels, actions, torch.tensor([number]))
-
-
-def collate(items: Sequence[ClipBatch]) -> ClipBatch:
-    """Join batches of clips of equal length."""
-    rest = (torch.cat([getattr(item, name) for item in items]) for name in ("labels", "actions", "videos"))
-    return ClipBatch(joined([item.clip for item in items]), *rest)
-
-
-class EpochSampler(Sampler[int]):
-    """This process's share of the numbers 0 to size - 1; where `fresh`, of other numbers in every epoch."""
-
-    def __init__(self, size: int, rank: int, processes: int, fresh: bool, epoch: int = 0) -> None:
-        """Take the number of items and the place among the processes; `epoch` is the first one."""
-        self._size, self._rank, self._processes, self._fresh = size, rank, processes, fresh
-        self._epoch = epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this at the start of every epoch; of a resumed run's first one too late for its loader."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return len(range(self._rank, self._size, self._processes))
-
-    def __iter__(self) -> Iterator[int]:
-        first = self._epoch * self._size if self._fresh else 0
-        return iter(range(first + self._rank, first + self._size, self._processes))

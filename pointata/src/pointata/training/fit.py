@@ -1,8 +1,7 @@
-"""What every training command has in common: Lightning's command line, checkpoints, and going on after a stop."""
+"""Training by Lightning's trainer: checkpoints, and going on after a stop."""
 
 import logging
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,23 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from pointata.errors import ConfigError
 from pointata.paths import check_output_folder
-from pointata.system.arguments import SEED, Whole
-from pointata.system.memory import keep_freed_memory
-from pointata.training.arguments import TrainingParser
-from pointata.training.video_clips import VideoClips
 
 _log = logging.getLogger(__name__)
 
 _ANEW = "give the settings that it was made with, or train without --resume in another trainer.default_root_dir"
+
+
+class ResumableData(lightning.LightningDataModule):
+    """Data of a training that may go on from a checkpoint.
+
+    Lightning makes the loader of a resumed run's first epoch before it restores the number of that epoch, so `fit`
+    states it in `first_epoch`.
+    """
+
+    first_epoch: int = 0
 
 
 @contextmanager
@@ -43,58 +47,6 @@ def quiet_lightning() -> None:
         logger.setLevel(logging.WARNING)
 
 
-class TrainingCLI(LightningCLI):
-    """LightningCLI with this project's options and defaults; it only parses and builds, `fit` trains."""
-
-    def __init__(
-        self,
-        model: type[lightning.LightningModule],
-        data: type[lightning.LightningDataModule],
-        arguments: Sequence[str],
-        words: dict[str, Any],
-        **trainer_defaults: Any,
-    ) -> None:
-        keep_freed_memory()
-        quiet_lightning()
-        super().__init__(
-            model,
-            data,
-            args=list(arguments),
-            run=False,
-            parser_class=TrainingParser,
-            parser_kwargs=words,
-            auto_configure_optimizers=False,
-            seed_everything_default=0,
-            save_config_callback=None,
-            trainer_defaults={
-                "num_sanity_val_steps": 0,
-                "enable_model_summary": False,
-                "enable_progress_bar": sys.stdout.isatty(),
-                **trainer_defaults,
-            },
-        )
-        if self.config.threads:
-            torch.set_num_threads(self.config.threads)
-
-    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
-        """As Lightning's; what this machine cannot do is a ConfigError."""
-        with trainer_errors_as_config_errors():
-            return super().instantiate_trainer(**kwargs)
-
-    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The seed."""
-        parser.add_argument("--seed_everything", type=SEED, default=0, help="seed of all that is random")
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The options besides those of model, data and trainer."""
-        parser.add_argument("--out", type=Path, default=Path("build/bundles"), help="folder for the resulting bundle")
-        parser.add_argument(
-            "--resume", type=str, default=None, help='checkpoint to continue from; "last" for the run\'s newest, if any'
-        )
-        parser.add_argument("--threads", type=Whole(0), default=0, help="CPU threads of torch; 0 for torch's choice")
-        parser.link_arguments("seed_everything", "data.seed")
-
-
 class WholeFiles(TorchCheckpointIO):
     """Writes a checkpoint beside its place and renames it: a kill while it is written leaves the one before whole."""
 
@@ -105,15 +57,38 @@ class WholeFiles(TorchCheckpointIO):
         temporary.replace(path)
 
 
-def fit(cli: TrainingCLI, *callbacks: lightning.Callback) -> None:
-    """Train, with a checkpoint after every epoch that `--resume last` goes on from; the network is built already.
+def fit(
+    trainer: lightning.Trainer,
+    module: lightning.LightningModule,
+    data: ResumableData,
+    resume: str | None = None,
+    *callbacks: lightning.Callback,
+) -> None:
+    """Train, with a checkpoint after every epoch that `--resume last` goes on from.
+
+    Args:
+        trainer: Lightning's; its callbacks are completed.
+        module: what is trained.
+        data: on which.
+        resume: checkpoint to go on from, "last" for the run's newest, if there is any.
+        callbacks: besides the trainer's.
 
     Raises:
         ConfigError: the checkpoint to resume from does not exist, is damaged, or is that of another network.
     """
-    trainer: Any = cli.trainer
     folder = Path(trainer.default_root_dir) / "checkpoints"
     check_output_folder(folder)
+    _complete(trainer, folder, callbacks)
+    checkpoint = _checkpoint(resume, folder)
+    if checkpoint is not None:
+        data.first_epoch = _check(checkpoint, module)
+    with interruptible("pointata goes on from its newest checkpoint with --resume last"):
+        trainer.fit(module, data, ckpt_path=checkpoint)
+
+
+def _complete(given: lightning.Trainer, folder: Path, callbacks: tuple[lightning.Callback, ...]) -> None:
+    """Give a trainer further callbacks; its own checkpoint callback makes way for one that keeps the newest epoch."""
+    trainer: Any = given  # Lightning states the types of none of these
     trainer.callbacks.extend(callbacks)
     if trainer.checkpoint_callbacks:
         trainer.callbacks = [c for c in trainer.callbacks if not _is_default(c)]
@@ -123,13 +98,6 @@ def fit(cli: TrainingCLI, *callbacks: lightning.Callback) -> None:
         trainer.callbacks.append(newest)
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = WholeFiles()
-    checkpoint = _checkpoint(cli.config.resume, folder)
-    if checkpoint is not None:
-        epochs = _check(checkpoint, cli.model)
-        if isinstance(cli.datamodule, VideoClips):
-            cli.datamodule.first_epoch = epochs
-    with interruptible("pointata goes on from its newest checkpoint with --resume last"):
-        trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint)
 
 
 @contextmanager
