@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from pointata.bundles.adapter import save_bundle
-from pointata.bundles.metadata import BundleMetadata
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.classes import ClassInfo
 from pointata.inference.predictor import Predictor
 from pointata.model.config import NetworkConfig, preset
@@ -39,9 +39,9 @@ def random_network(network: NetworkConfig) -> PointATA:
     return model
 
 
-def metadata(network: NetworkConfig, frame_period_s: float = 0.1, points: int = 2048) -> BundleMetadata:
+def metadata(network: NetworkConfig, frame_period_s: float = 0.1, points: int = 2048) -> AdapterMetadata:
     """What a bundle of the network would say of itself: so many points a frame, thinned to 20 cm."""
-    return BundleMetadata(
+    return AdapterMetadata(
         name=f"random_{network.backbone.width}",
         network=network,
         sampling=SamplingConfig(points=points, voxel_m=0.2, scale_m=20.0, point_neighbours=8),

@@ -32,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     if {"sim_room", "sim_street"} <= set(shipped_bundles()):
         return []
     from pointata.bundles.adapter import save_bundle
-    from pointata.bundles.metadata import BundleMetadata
+    from pointata.bundles.adapter_metadata import AdapterMetadata
     from pointata.data.simulator import ACTIONS, ROOM_CLASSES, STREET_CLASSES
     from pointata.model.config import preset
     from pointata.model.pointata import PointATA
@@ -45,7 +45,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         ("street", {"semantic": STREET_CLASSES}),
     ):
         network = preset("tiny", heads={task: len(classes) for task, classes in heads.items()})
-        metadata = BundleMetadata(
+        metadata = AdapterMetadata(
             name=f"untrained_{kind}",
             network=network,
             sampling=SamplingConfig(),

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from pointata import BundleError
 from pointata.bundles.adapter import load_adapter, read_adapter_metadata, rewrite_adapter, save_bundle, state_score
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.backbone import save_backbone
 from pointata.bundles.bundle import load_bundle, read_metadata
 from pointata.bundles.catalogue import shipped_bundles
-from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import class_list
 from pointata.cli import main
 from pointata.errors import ConfigError
@@ -32,7 +32,7 @@ def bundle(folder: Path, seed: int = 0, backbone: str = "spine", name: str = "li
     torch.manual_seed(seed)
     network = preset("tiny", groups=16, group_size=8, window=4, heads={"action": 3, "semantic": 3})
     model = PointATA(network).eval()
-    metadata = BundleMetadata(
+    metadata = AdapterMetadata(
         name=name,
         network=network,
         sampling=SamplingConfig(points=64),
@@ -62,7 +62,7 @@ def test_info_describes_bundles_of_both_kinds(tmp_path: Path, capsys: pytest.Cap
     assert main(["info", str(path), str(spine)]) == 0
     said = yaml.safe_load(capsys.readouterr().out)
     assert said[str(path)].pop("kind") == "adapter"
-    assert BundleMetadata.from_dict(said[str(path)]) == read_metadata(str(path))
+    assert AdapterMetadata.from_dict(said[str(path)]) == read_metadata(str(path))
     assert (said[str(spine)]["kind"], said[str(spine)]["training"]["steps"]) == ("backbone", 0)
     assert main(["info", str(tmp_path / "none.safetensors")]) == 1
 

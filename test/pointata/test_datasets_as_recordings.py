@@ -10,7 +10,7 @@ from dataset_checks import write_clouds, write_depth, write_hoi4d, write_synthia
 from own_folder import write_set
 
 from pointata import DataError
-from pointata.bundles.metadata import BundleMetadata
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.cli import main
 from pointata.data.dataset import Dataset, VideoRecording
 from pointata.data.layout import dataset_layouts
@@ -63,7 +63,7 @@ def predictor(dataset: Dataset) -> Predictor:
     sizes = {task: len(classes) for task, classes in dataset.heads.items()}
     network = preset("tiny", groups=8, group_size=4, window=3, heads=sizes)
     sampling = SamplingConfig(points=8, scale_m=2.0)
-    metadata = BundleMetadata(
+    metadata = AdapterMetadata(
         name="test",
         network=network,
         sampling=sampling,

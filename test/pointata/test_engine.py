@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pointata import Frame
-from pointata.bundles.metadata import BundleMetadata
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.classes import class_list
 from pointata.errors import ConfigError
 from pointata.inference.cuda_graph import GraphedStep
@@ -51,7 +51,7 @@ def sampled(seed: int, count: int) -> list[Clip]:
 
 
 def predictor(streams: int) -> Predictor:
-    metadata = BundleMetadata(
+    metadata = AdapterMetadata(
         name="test", network=NETWORK, sampling=SAMPLING, heads=HEADS, frame_period_s=0.1, backbone="none"
     )
     return Predictor(network(), metadata, streams=streams)

@@ -16,8 +16,8 @@ from own_folder import edit, frames_of, write_clip, write_folder, write_set
 
 from pointata import UNLABELLED, DataError, Frame, LabelledFrame
 from pointata.bundles.adapter import save_bundle
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.bundle import load_bundle
-from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import ClassInfo, class_list
 from pointata.cli import main
 from pointata.data.dataset import Dataset, Video, VideoRecording
@@ -241,10 +241,10 @@ def test_absent_classes_are_left_out_or_count_as_zero() -> None:
     assert report["segmentation_miou_absent_as_zero"] == pytest.approx((1 / 2 + 1 / 3) / 3, abs=5e-5)
 
 
-def metadata(heads: dict[str, tuple[ClassInfo, ...]], features: tuple[str, ...] = ()) -> BundleMetadata:
+def metadata(heads: dict[str, tuple[ClassInfo, ...]], features: tuple[str, ...] = ()) -> AdapterMetadata:
     sizes = {task: len(classes) for task, classes in heads.items()}
     network = preset("tiny", groups=16, group_size=8, window=5, heads=sizes, features=features)
-    return BundleMetadata(
+    return AdapterMetadata(
         name="small",
         network=network,
         sampling=SamplingConfig(points=128, scale_m=2.0),

@@ -25,8 +25,8 @@ from pointata.adaptation.frame_heads import (
     train_frame_heads,
 )
 from pointata.bundles.adapter import save_bundle, state_score
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.bundle import read_metadata
-from pointata.bundles.metadata import BundleMetadata
 from pointata.classes import class_list
 from pointata.cli import main
 from pointata.errors import ConfigError
@@ -64,7 +64,7 @@ def bundle(folder: Path, **network: Any) -> tuple[Path, PointATA]:
     given: dict[str, Any] = {"groups": 4, "group_size": 3, "context_neighbours": 2, "window": 4}
     config = preset("tiny", **(given | {"heads": {"action": 2, "segments": 2}} | network))
     model = PointATA(config).eval()
-    metadata = BundleMetadata(
+    metadata = AdapterMetadata(
         name="limb",
         network=config,
         sampling=SamplingConfig(points=POINTS),
@@ -297,7 +297,7 @@ def test_the_command_on_recordings_of_different_lengths_without_mirror_images(tm
     edit(root, ("recordings:\n", "recordings:\n  - {path: d, action: wave, subject: ann, split: train}\n"))
     settings = DataSettings(f"recordings:{root}", augmentation=Augmentation(mirror=False), tasks=["action", "segments"])
     network = preset("tiny", groups=4, group_size=3, context_neighbours=2, window=4, heads={"action": 2, "segments": 2})
-    metadata = BundleMetadata(
+    metadata = AdapterMetadata(
         name="own",
         network=network,
         sampling=SamplingConfig(points=6),

@@ -10,9 +10,10 @@ from fuzzing import Watch, changed, damaged, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.backbone import load_backbone
 from pointata.bundles.bundle import describe, load_bundle
-from pointata.bundles.metadata import BundleMetadata, NetworkMetadata
+from pointata.bundles.metadata import NetworkMetadata
 
 BUNDLES = sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 PARTS = {name: parts(SHIPPED / f"{name}.safetensors") for name in BUNDLES}
@@ -45,7 +46,7 @@ def bundle_files(draw: st.DrawFn, path: Path) -> Path:
 
 
 def check_metadata(said: NetworkMetadata) -> None:
-    assert isinstance(said, BundleMetadata)
+    assert isinstance(said, AdapterMetadata)
     json.dumps(said.to_dict(), allow_nan=False)
     assert 0 < said.frame_period_s < math.inf
     for task, classes in said.heads.items():

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.bundle import read_metadata
 from pointata.bundles.catalogue import shipped_bundles
-from pointata.bundles.metadata import BundleMetadata
 from pointata.data.pointcloud2 import DATATYPES, DecodedCloud, decode_cloud, decode_field, layout_key
 from pointata.preprocessing.sampling import SampledFrame, sample_frame
 
@@ -131,7 +131,7 @@ def check_decoded(message: Any, cloud: DecodedCloud, features: list[str]) -> Non
         assert (point in cloud.valid) == bool(np.isfinite(expected).all())
 
 
-def check_sampled(sampled: SampledFrame, bundle: BundleMetadata, count: int) -> None:
+def check_sampled(sampled: SampledFrame, bundle: AdapterMetadata, count: int) -> None:
     wanted = bundle.sampling.points
     assert sampled.points.shape == (wanted, 3)
     assert np.isfinite(sampled.points).all()
@@ -145,7 +145,7 @@ def check_sampled(sampled: SampledFrame, bundle: BundleMetadata, count: int) -> 
 
 @examples(short=400, full=20_000)
 @given(messages(), st.sampled_from(BUNDLES), st.booleans())
-def test_any_message_is_decoded_or_refused(watch: Watch, message: Any, bundle: BundleMetadata, drop: bool) -> None:
+def test_any_message_is_decoded_or_refused(watch: Watch, message: Any, bundle: AdapterMetadata, drop: bool) -> None:
     held = {field.name for field in message.fields}
     features = [name for name in bundle.feature_names if name in held]
     layout_key(message)

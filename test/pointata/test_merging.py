@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 
 from pointata import UNLABELLED, DataError, Frame
 from pointata.bundles.adapter import read_adapter_metadata
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.bundle import read_metadata
 from pointata.bundles.catalogue import resolve
-from pointata.bundles.metadata import BundleMetadata
 from pointata.data.formats.own_recordings import own_recordings
 from pointata.data.open import open_recording
 from pointata.data.served import MAX_GAP_S, ServedRecording, served_frames
@@ -189,12 +189,12 @@ def test_a_bundle_states_what_it_merges() -> None:
     metadata = read_metadata("mars_actions")
     assert metadata.merge == 1
     stated = replace(metadata, merge=3).to_dict()
-    assert BundleMetadata.from_dict(stated).merge == 3
+    assert AdapterMetadata.from_dict(stated).merge == 3
     del stated["merge"]  # as bundles made before
-    assert BundleMetadata.from_dict(stated).merge == 1
+    assert AdapterMetadata.from_dict(stated).merge == 1
     for wrong in (0, 65, True, 3.0, "3"):
         with pytest.raises(PointataError, match=r"merge|joins"):
-            BundleMetadata.from_dict(stated | {"merge": wrong})
+            AdapterMetadata.from_dict(stated | {"merge": wrong})
 
 
 def test_recordings_are_merged_as_the_bundle_says_and_data_sets_as_their_manifest_says(

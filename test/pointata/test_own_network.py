@@ -5,7 +5,7 @@ it takes to bring such a network is what stands here above the tests.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ from bundle_surgery import change_header
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pointata import BundleError, ClassInfo, DataError, Frame, Image, InferenceError, PointLabels, Prediction
+from pointata import BundleError, DataError, Frame, Image, InferenceError, PointLabels, Prediction
 from pointata.bundles.bundle import NetworkKind, describe, load_bundle, register_kind
-from pointata.bundles.format import read_header, read_tensors, write
+from pointata.bundles.format import read_tensors, write
 from pointata.bundles.metadata import NetworkMetadata
-from pointata.bundles.schema import listing, mapping, number, record, text, whole
+from pointata.bundles.schema import Rule, whole
 from pointata.classes import UNLABELLED, class_list
 from pointata.inference.engine import Engine
 from pointata.inference.predictor import Predictor
@@ -126,38 +126,21 @@ class ToyMetadata(NetworkMetadata):
     def preprocessor(self, crop: Crop, device: torch.device, threads: int) -> FirstPointsPreprocessor:
         return FirstPointsPreprocessor()
 
+    @classmethod
+    def own_rules(cls) -> Mapping[str, Rule[Any]]:
+        return {"width": whole(1, 64)}
+
     def to_dict(self) -> dict[str, Any]:
-        classes = {task: [asdict(entry) for entry in entries] for task, entries in self.heads.items()}
-        return {"name": self.name, "heads": classes, "frame_period_s": self.frame_period_s, "width": self.width}
+        return super().to_dict() | {"width": self.width}
 
 
-CLASS = record({"id": whole(0, 254), "name": text(), "color": listing(whole(0, 255), 3, 3)})
-METADATA = record(
-    {
-        "name": text(),
-        "heads": mapping(text(), listing(CLASS, 2, 255), 1),
-        "frame_period_s": number(0.001, 60),
-        "width": whole(1, 64),
-    }
-)
-
-
-def read_metadata(path: Path) -> ToyMetadata:
-    stated = read_header(path)["metadata"]
-    heads = {task: tuple(ClassInfo(**entry) for entry in classes) for task, classes in stated["heads"].items()}
-    return ToyMetadata(**(stated | {"heads": heads}))
-
-
-def load(path: Path, backbone: str | None) -> tuple[PointMLP, ToyMetadata]:
-    metadata = read_metadata(path)
+def build(path: Path, header: Mapping[str, Any], metadata: ToyMetadata, backbone: str | None) -> PointMLP:
     network = PointMLP(metadata.width)
-    network.load_state_dict(read_tensors(path, read_header(path), network.state_dict()))
-    return network.eval(), metadata
+    network.load_state_dict(read_tensors(path, header, network.state_dict()))
+    return network.eval()
 
 
-register_kind(
-    "toy", NetworkKind(record({"metadata": METADATA}, optional={"checksum": text(16, 16)}), read_metadata, load)
-)
+register_kind("toy", NetworkKind(ToyMetadata, build))
 
 
 # --- The tests -------------------------------------------------------------------------------------------------------

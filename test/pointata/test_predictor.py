@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from pointata import UNLABELLED, DataError, Frame
-from pointata.bundles.metadata import BundleMetadata
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.classes import class_list
 from pointata.errors import ConfigError
 from pointata.geometry.rigid import yaw
@@ -41,7 +41,7 @@ def predictor(options: PredictorOptions | None = None, features: tuple[str, ...]
     model = PointATA(network)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    metadata = BundleMetadata(
+    metadata = AdapterMetadata(
         name="test",
         network=network,
         sampling=replace(SAMPLING, points=points),

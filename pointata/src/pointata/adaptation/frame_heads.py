@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from pointata.bundles.adapter import rewrite_adapter
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.bundle import load_bundle
-from pointata.bundles.metadata import BundleMetadata
 from pointata.errors import ConfigError
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
@@ -96,7 +96,7 @@ def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, seed: int =
         BundleError: the bundle cannot be loaded.
     """
     model, metadata = load_bundle(str(settings.bundle))
-    if not isinstance(model, PointATA) or not isinstance(metadata, BundleMetadata):
+    if not isinstance(model, PointATA) or not isinstance(metadata, AdapterMetadata):
         raise ConfigError(f"{settings.bundle} is not an adapter bundle: its network has no heads of frame features")
     if "pool" not in model.heads:
         raise ConfigError(f"{settings.bundle} has neither an action nor a segments head to train")
@@ -129,7 +129,7 @@ def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, seed: int =
     return scores
 
 
-def _refuse_other_data(metadata: BundleMetadata, data: VideoClips) -> None:
+def _refuse_other_data(metadata: AdapterMetadata, data: VideoClips) -> None:
     """Raise ConfigError unless the data are sampled, described and labelled as those that the bundle was made from."""
     # neighbours of points are the semantic head's alone
     given, wanted = (replace(s, point_neighbours=0).to_dict() for s in (data.description.sampling, metadata.sampling))

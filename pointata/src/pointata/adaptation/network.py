@@ -5,7 +5,7 @@ from typing import Any
 
 from pointata.adaptation.settings import AdaptSettings
 from pointata.alignment.embedder_file import load_aligned
-from pointata.bundles.metadata import BundleMetadata
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.errors import ConfigError
 from pointata.model.config import NetworkConfig, preset
 from pointata.model.pointata import PointATA
@@ -44,10 +44,10 @@ def build_network(settings: AdaptSettings, data: DataDescription) -> PointATA:
 
 def bundle_metadata(
     settings: AdaptSettings, config: NetworkConfig, data: DataDescription, **training: Any
-) -> BundleMetadata:
+) -> AdapterMetadata:
     """What the bundle says of itself; `training` is added to its account of its training."""
     p = settings
-    return BundleMetadata(
+    return AdapterMetadata(
         name=p.name,
         network=config,
         sampling=data.sampling,

@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.backbone import read_backbone_header, require_same_backbone, write_backbone
 from pointata.bundles.catalogue import resolve
-from pointata.bundles.format import read_header, read_tensors, stored, write
-from pointata.bundles.metadata import BundleMetadata
-from pointata.errors import BundleError, ConfigError
+from pointata.bundles.format import read_network_header, read_tensors, stored, write
+from pointata.errors import BundleError
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import adapter_state, backbone_state, checksum, is_adapter
 from pointata.paths import check_output_folder
 
 
-def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace_backbone: bool = False) -> Path:
+def save_bundle(folder: Path, model: PointATA, metadata: AdapterMetadata, replace_backbone: bool = False) -> Path:
     """Write `<name>.safetensors` (adapter) and, unless it exists unchanged, `<backbone>.safetensors` into a folder.
 
     Weights are stored as float16; the backbone's checksum is taken of what is stored.
@@ -47,7 +47,7 @@ def save_bundle(folder: Path, model: PointATA, metadata: BundleMetadata, replace
     return path
 
 
-def check_bundle_output(folder: Path, model: PointATA, metadata: BundleMetadata, replace_backbone: bool) -> None:
+def check_bundle_output(folder: Path, model: PointATA, metadata: AdapterMetadata, replace_backbone: bool) -> None:
     """Refuse what `save_bundle` with these arguments would stumble over; before a training, its end is saved.
 
     Raises:
@@ -60,7 +60,7 @@ def check_bundle_output(folder: Path, model: PointATA, metadata: BundleMetadata,
         require_same_backbone(path, checksum(stored(backbone_state(model))))
 
 
-def _write_adapter(path: Path, state: Mapping[str, Tensor], metadata: BundleMetadata, backbone_checksum: str) -> None:
+def _write_adapter(path: Path, state: Mapping[str, Tensor], metadata: AdapterMetadata, backbone_checksum: str) -> None:
     write(path, "adapter", state, {"metadata": metadata.to_dict(), "backbone_checksum": backbone_checksum})
 
 
@@ -106,12 +106,20 @@ def rewrite_adapter(
     _write_adapter(path, stored(adapter_state(model)), metadata, header["backbone_checksum"])
 
 
-def read_adapter_metadata(path: Path) -> BundleMetadata:
+def read_adapter_metadata(path: Path) -> AdapterMetadata:
     """What an adapter bundle says of itself."""
     return _read_adapter(path)[1]
 
 
-def load_adapter(path: Path, backbone: str | None = None) -> tuple[PointATA, BundleMetadata]:
+def load_adapter(path: Path, backbone: str | None = None) -> tuple[PointATA, AdapterMetadata]:
+    """The network of an adapter bundle, and what it says of it; see `build_network`."""
+    header, metadata = _read_adapter(path)
+    return build_network(path, header, metadata, backbone), metadata
+
+
+def build_network(
+    path: Path, header: Mapping[str, Any], metadata: AdapterMetadata, backbone: str | None = None
+) -> PointATA:
     """Build the network of an adapter bundle, in eval mode, float32, on the CPU.
 
     Nothing of what a file says is believed before its tensors have the shapes that follow from it: until then no memory
@@ -119,12 +127,13 @@ def load_adapter(path: Path, backbone: str | None = None) -> tuple[PointATA, Bun
 
     Args:
         path: of the adapter bundle.
+        header: of the file.
+        metadata: of the header.
         backbone: path or name of the backbone bundle; None for the one it names, beside it or shipped.
 
     Raises:
         BundleError: a file is missing or damaged, or the two do not belong together.
     """
-    header, metadata = _read_adapter(path)
     spine = resolve(backbone or metadata.backbone, path.parent)
     spine_header, config = read_backbone_header(spine)
     if config != metadata.network.backbone or spine_header["checksum"] != header["backbone_checksum"]:
@@ -139,20 +148,14 @@ def load_adapter(path: Path, backbone: str | None = None) -> tuple[PointATA, Bun
         state |= read_tensors(file, its_header, {n: v for n, v in expected.items() if is_adapter(n) == adapter})
     floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     model.load_state_dict(floats, assign=True)
-    return model.eval(), metadata
+    return model.eval()
 
 
-def _read_adapter(path: Path) -> tuple[dict[str, Any], BundleMetadata]:
-    header = read_header(path)
-    if header["kind"] != "adapter":
-        raise BundleError(f"{path} is of the kind {header['kind']!r}: as model give an adapter bundle")
-    try:
-        return header, BundleMetadata.from_dict(header["metadata"])
-    except ConfigError as error:
-        raise BundleError(f"{path} cannot be used: {error}. Train or copy it again") from error
+def _read_adapter(path: Path) -> tuple[dict[str, Any], AdapterMetadata]:
+    return read_network_header(path, "adapter", AdapterMetadata)
 
 
-def _blank(metadata: BundleMetadata) -> PointATA:
+def _blank(metadata: AdapterMetadata) -> PointATA:
     """The network of a bundle without weights: names and shapes, no memory."""
     with torch.device("meta"):
         return PointATA(metadata.network)

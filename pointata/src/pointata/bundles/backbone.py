@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pointata.bundles.adapter_metadata import backbone_config
 from pointata.bundles.catalogue import resolve
 from pointata.bundles.format import read_header, read_tensors, stored, write
-from pointata.bundles.metadata import backbone_config
 from pointata.errors import BundleError, ConfigError
 from pointata.model.backbone import Backbone
 from pointata.model.config import BackboneConfig
@@ -26,7 +26,7 @@ def save_backbone(
         name: of the bundle.
         backbone: the network; stored as float16.
         training: data, objective and duration of its training, or where it comes from.
-        origin: `simulated`, `licence` and `data_licence` as in `BundleMetadata`, where they are known.
+        origin: `simulated`, `licence` and `data_licence` as in `AdapterMetadata`, where they are known.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = stored({f"backbone.{key}": value for key, value in backbone.state_dict().items()})

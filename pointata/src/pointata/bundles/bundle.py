@@ -1,16 +1,18 @@
 """Bundles: weights with everything needed to use them. Each kind of network has a kind of its own."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pointata.bundles.adapter import load_adapter, read_adapter_metadata
+from pointata.bundles.adapter import build_network
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.catalogue import resolve
-from pointata.bundles.format import read_header
-from pointata.bundles.metadata import HEADERS, NetworkMetadata
-from pointata.bundles.schema import Rule
+from pointata.bundles.format import read_header, read_network_header
+from pointata.bundles.headers import FINGERPRINT, HEADERS
+from pointata.bundles.metadata import NetworkMetadata
+from pointata.bundles.schema import record
 from pointata.errors import BundleError
 from pointata.model.streaming import StreamingNetwork
 
@@ -21,23 +23,19 @@ _log = logging.getLogger(__name__)
 class NetworkKind:
     """How networks of one kind are read from files."""
 
-    header: Rule[dict[str, Any]]
-    """What the header of a file may say; see `format.write`."""
-    read_metadata: Callable[[Path], NetworkMetadata]
-    """What a file says of its network, without its weights."""
-    load: Callable[[Path, str | None], tuple[StreamingNetwork, NetworkMetadata]]
-    """The network, in eval mode, float32, on the CPU; arguments as `load_bundle`'s."""
+    metadata: type[NetworkMetadata]
+    """What a file says of its network."""
+    build: Callable[[Path, Mapping[str, Any], Any, str | None], StreamingNetwork]
+    """Makes the network, in eval mode, float32, on the CPU; given the file, its header, its metadata and a backbone."""
 
 
-_KINDS: dict[str, NetworkKind] = {}
+_KINDS = {"adapter": NetworkKind(AdapterMetadata, build_network)}
 
 
 def register_kind(name: str, kind: NetworkKind) -> None:
-    """Make a kind of network known by the name that stands in its files."""
-    HEADERS[name], _KINDS[name] = kind.header, kind
-
-
-register_kind("adapter", NetworkKind(HEADERS["adapter"], read_adapter_metadata, load_adapter))
+    """Make a kind of network known by the name that stands in its files, whose header holds metadata and checksum."""
+    _KINDS[name] = kind
+    HEADERS[name] = record({"metadata": kind.metadata.rule(), "checksum": FINGERPRINT})
 
 
 def load_bundle(name: str, backbone: str | None = None) -> tuple[StreamingNetwork, NetworkMetadata]:
@@ -52,7 +50,8 @@ def load_bundle(name: str, backbone: str | None = None) -> tuple[StreamingNetwor
         BundleError: a file is missing or damaged, is not a network, or does not fit its backbone.
     """
     path = resolve(name)
-    network, metadata = _kind(path).load(path, backbone)
+    kind, header, metadata = _read(path)
+    network = kind.build(path, header, metadata, backbone)
     if metadata.simulated:
         _log.warning(
             "bundle %s was trained on simulated data only: its labels on real recordings are not to be relied on",
@@ -63,8 +62,7 @@ def load_bundle(name: str, backbone: str | None = None) -> tuple[StreamingNetwor
 
 def read_metadata(name: str) -> NetworkMetadata:
     """What the bundle of a network, given by name or path, says of itself."""
-    path = resolve(name)
-    return _kind(path).read_metadata(path)
+    return _read(resolve(name))[2]
 
 
 def describe(name: str) -> dict[str, Any]:
@@ -74,8 +72,9 @@ def describe(name: str) -> dict[str, Any]:
     return {"kind": kind, **read_metadata(name).to_dict()} if kind in _KINDS else header
 
 
-def _kind(path: Path) -> NetworkKind:
-    kind = read_header(path)["kind"]
-    if kind not in _KINDS:
-        raise BundleError(f"{path} is of the kind {kind!r}: as model give an {' or '.join(_KINDS)} bundle")
-    return _KINDS[kind]
+def _read(path: Path) -> tuple[NetworkKind, dict[str, Any], NetworkMetadata]:
+    name = read_header(path)["kind"]
+    if name not in _KINDS:
+        raise BundleError(f"{path} is of the kind {name!r}: as model give an {' or '.join(_KINDS)} bundle")
+    kind = _KINDS[name]
+    return kind, *read_network_header(path, name, kind.metadata)

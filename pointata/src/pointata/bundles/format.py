@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pointata.bundles.metadata import HEADERS
+from pointata.bundles.headers import HEADERS
+from pointata.bundles.metadata import Metadata
 from pointata.bundles.schema import shown
 from pointata.errors import BundleError, ConfigError
 from pointata.model.trainable import checksum
@@ -78,6 +79,21 @@ def read_header(path: Path) -> dict[str, Any]:
     if given > 1 and "checksum" not in content:
         raise BundleError(f"{path} cannot be used: it lacks the checksum of its weights. Train or copy it again")
     return {"kind": kind, **content}
+
+
+def read_network_header(path: Path, kind: str, metadata: type[Metadata]) -> tuple[dict[str, Any], Metadata]:
+    """The header of a bundle that holds a network of some kind, and what it says of the network.
+
+    Raises:
+        BundleError: the file cannot be read, is of another kind, or what it says contradicts itself.
+    """
+    header = read_header(path)
+    if header["kind"] != kind:
+        raise BundleError(f"{path} is of the kind {header['kind']!r}: as model give an {kind} bundle")
+    try:
+        return header, metadata.from_dict(header["metadata"])
+    except ConfigError as error:
+        raise BundleError(f"{path} cannot be used: {error}. Train or copy it again") from error
 
 
 def _require_small_header(path: Path) -> None:
