@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.summary is not None:
             check_output_folder(options.summary.parent)
-        recording = open_recording(options.source, **({"features": None} | dict(options.option)))
+        recording = open_recording(options.source, None)
         return _play(recording, options)
     except (PointataError, OSError) as error:
         print(f"replay: {error}", file=sys.stderr)
@@ -57,14 +57,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="replay",
         description="Play a recording or the simulator as sensor_msgs/PointCloud2.",
-        epilog=f"SOURCE is one of these {known_layouts()}",
+        epilog=f"SOURCE is one of these, options of the reader after it as in BAG?use_odometry=false&topic=/points;\n"
+        f"{known_layouts()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("source", metavar="SOURCE", help="what to play, see below")
-    add("--option", action="append", default=[], type=_key_value, metavar="KEY=VALUE",
-        help="option of the reader, as use_odometry=false (bags) or stride=2 (depth images); repeatable")  # fmt: skip
     add("--start", type=at_least_zero, default=0, help="number of the first frame (default 0)")
     add("--frames", type=at_least_one, help="how many frames to play (default: all)")
     add("--merge", type=at_least_one, default=1, metavar="N",
@@ -155,10 +154,3 @@ def _report(player: "Player", summary: Path | None) -> None:
     if summary is not None:
         summary.parent.mkdir(parents=True, exist_ok=True)
         summary.write_text(json.dumps(sent.as_dict(), indent=1))
-
-
-def _key_value(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    return key, value

@@ -334,6 +334,25 @@ def test_a_file_that_breaks_in_the_middle_ends_the_replay_with_a_sentence(listen
     assert len(listener.of("cloud")) == 2
 
 
+def test_a_video_of_a_data_set_with_its_actions(listener: Listener, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed (pip install 'pointata[recordings]')")
+    messages = pytest.importorskip("ros_pointata.msg", reason="the package's messages are not built")
+    points = np.random.default_rng(0).normal(size=(2, 4, 5, 3)).astype(np.float32)
+    with h5py.File(tmp_path / "train1.h5", "w") as file:
+        file["pcd"], file["label"] = points, [[0, 0, 0, 0], [3, 3, 7, 18]]
+    listener.listen(messages.ActionPrediction, f"{listener.topic}/truth/action", "action")
+    result = listener.play(f"hoi4d:{tmp_path}?video=train1_0001", "--stamps", "recorded", "--depth", "1")
+    assert result.returncode == 0, result.stderr
+    assert "replay: train1_0001, 4 frames, 7.5 Hz" in result.stdout
+    clouds = listener.of("cloud")
+    for message, sent in zip(clouds, points[1], strict=True):  # right, down, forward to forward, left, up
+        np.testing.assert_array_equal(decode_cloud(message).frame().points, sent[:, [2, 0, 1]] * [1, -1, -1])
+    assert [message.class_id for message in listener.of("action")] == [3, 3, 7, 18]
+    result = listener.play(f"hoi4d:{tmp_path}")
+    assert result.returncode == 1
+    assert "has 2 videos; name one, as in hoi4d:" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

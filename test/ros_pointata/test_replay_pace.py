@@ -136,18 +136,10 @@ def test_which_stamps_are_used(arguments: list[str], recorded: bool) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [["--rate", "0"], ["--hz", "-1"], ["--rate", "nan"], ["--rate", "2", "--hz", "3"], ["--start", "-1"],
-     ["--frames", "0"], ["--depth", "0"], ["--option", "stride"], ["--reliability", "maybe"]],
+     ["--frames", "0"], ["--depth", "0"], ["--reliability", "maybe"]],
 )  # fmt: skip
 def test_bad_options_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         build_parser().parse_args(["sim:room", *arguments])
     assert stop.value.code == 2
     assert arguments[0] in capsys.readouterr().err
-
-
-def test_reader_options_are_typed() -> None:
-    given = ["stride=2", "topic=/a=b", "hz=1.5", "use_odometry=false", "poses=Yes", "split=test"]
-    options = build_parser().parse_args(["x", *(word for text in given for word in ("--option", text))])
-    expected = {"stride": 2, "topic": "/a=b", "hz": 1.5, "use_odometry": False, "poses": True, "split": "test"}
-    assert dict(options.option) == expected
-    assert [type(value) for value in dict(options.option).values()] == [int, str, float, bool, bool, str]

@@ -237,8 +237,8 @@ class BagRecording(Recording):
         if not self._told_of_missing_pose:
             self._told_of_missing_pose = True
             _log.warning(
-                "%s: %s; it and others like it go without a pose (identity). use_odometry=false (replay: --option "
-                "use_odometry=false) plays the whole bag without odometry", self.path, reason,
+                "%s: %s; it and others like it go without a pose (identity). ?use_odometry=false after the path of "
+                "the bag plays all of it without odometry", self.path, reason,
             )  # fmt: skip
 
 
