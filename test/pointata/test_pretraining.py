@@ -218,8 +218,8 @@ def test_frames_come_from_the_recordings_of_their_split(monkeypatch: pytest.Monk
     ("spec", "words"),
     [
         ("sim:cats", "no such source"),
-        ("sim:shapes?size=3", "cannot use size=3"),
-        ("sim:shapes?count=many", "cannot use count=many"),
+        ("sim:shapes?size=3", r"unknown option size; known: count \(a whole number, 2100 by default\)"),
+        ("sim:shapes?count=many", "count must be a whole number, not 'many'"),
         ("sim:frames?rooms=0&streets=0", "asks for nothing"),
     ],
 )

@@ -1,11 +1,10 @@
 """Point sets of single shapes and single frames, from mesh folders and the simulator."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-from urllib.parse import parse_qsl, urlsplit
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +13,13 @@ from pointata.data.shapes.catalogue import MAKERS, make_shape
 from pointata.data.shapes.meshes import mesh_files, read_mesh, seen_from, surface_points
 from pointata.data.simulator.shapes import Mesh
 from pointata.data.simulator.splits import Split
+from pointata.data.spec import options_of, parse_spec, typed_options
 from pointata.errors import DataError
 from pointata.preprocessing.point_ops.cpu import sample_indices
 from pointata.pretraining.frames import load_frames
 
 _log = logging.getLogger(__name__)
 
-#: What a spec may name, besides a folder of meshes, and its options.
-SOURCES: dict[str, dict[str, int]] = {
-    "sim:shapes": {"count": 2100},
-    "sim:frames": {"rooms": 140, "streets": 100},
-}
 # Points drawn on a surface for each one that is kept: enough for farthest points to even them out.
 _CANDIDATES = 4
 # Of a view with fewer points than this, nothing can be told.
@@ -64,34 +59,44 @@ def load_shapes(spec: str, points: int, seed: int = 0, split: Literal["train", "
     Raises:
         DataError: no such source or option, or nothing usable in it.
     """
-    splits: tuple[Split, ...] = ("train", "test") if split == "all" else (split,)
-    if not spec.startswith("sim:"):
-        return _from_folder(Path(spec), points, seed, splits)
-    name, options = _parsed(spec)
-    if name == "sim:frames":
-        return ShapeSet(*load_frames(options["rooms"], options["streets"], points, splits))
-    sizes = {"train": options["count"], "test": max(options["count"] // 4, len(MAKERS))}
-    made = (make_shape(number, seed, part) for part in splits for number in range(sizes[part]))
-    return ShapeSet(*_point_sets(made, points, seed), tuple(MAKERS))
-
-
-def _parsed(spec: str) -> tuple[str, dict[str, int]]:
-    parts = urlsplit(spec)
-    name = f"{parts.scheme}:{parts.path}"
-    if name not in SOURCES:
-        raise DataError(f"{spec}: no such source; give a folder of meshes, or one of {', '.join(SOURCES)}")
-    options = dict(SOURCES[name])
-    for key, value in parse_qsl(parts.query, keep_blank_values=True):
-        if key not in options or not value.isdecimal():
-            known = ", ".join(f"{option}={number}" for option, number in SOURCES[name].items())
-            raise DataError(f"{spec}: cannot use {key}={value}; {name} takes whole numbers for {known}")
-        options[key] = int(value)
-    if sum(options.values()) < 1:
+    draw = _Draw(points, seed, ("train", "test") if split == "all" else (split,))
+    given = parse_spec(spec)
+    if given.name != "sim":
+        return _from_folder(Path(spec), draw)
+    if given.target not in _SIMULATED:
+        sources = ", ".join(f"sim:{name}" for name in _SIMULATED)
+        raise DataError(f"{spec}: no such source; give a folder of meshes, or one of {sources}")
+    make = _SIMULATED[given.target]
+    known = options_of(make)
+    options = {name: option.default for name, option in known.items()} | typed_options(given, given.options, known)
+    if min(options.values()) < 0 or sum(options.values()) < 1:
         raise DataError(f"{spec}: asks for nothing; give at least one of {', '.join(options)} a value above 0")
-    return name, options
+    return make(draw, **options)
 
 
-def _from_folder(root: Path, points: int, seed: int, splits: tuple[Split, ...]) -> ShapeSet:
+class _Draw(NamedTuple):
+    """How a source is drawn from; see `load_shapes`."""
+
+    points: int
+    seed: int
+    splits: tuple[Split, ...]
+
+
+def _simulated_shapes(draw: _Draw, count: int = 2100) -> ShapeSet:
+    sizes = {"train": count, "test": max(count // 4, len(MAKERS))}
+    made = (make_shape(number, draw.seed, part) for part in draw.splits for number in range(sizes[part]))
+    return ShapeSet(*_point_sets(made, draw), tuple(MAKERS))
+
+
+def _simulated_frames(draw: _Draw, rooms: int = 140, streets: int = 100) -> ShapeSet:
+    return ShapeSet(*load_frames(rooms, streets, draw.points, draw.splits))
+
+
+#: What a spec may name, besides a folder of meshes.
+_SIMULATED: dict[str, Callable[..., ShapeSet]] = {"shapes": _simulated_shapes, "frames": _simulated_frames}
+
+
+def _from_folder(root: Path, draw: _Draw) -> ShapeSet:
     files = mesh_files(root)
     classes = tuple(sorted({file.class_name for file in files if file.class_name}))
     ids = {name: number for number, name in enumerate(classes)} | {"": -1}
@@ -99,35 +104,33 @@ def _from_folder(root: Path, points: int, seed: int, splits: tuple[Split, ...]) 
 
     def readable() -> Iterable[tuple[Mesh, int]]:
         for file in files:
-            if file.split in splits:
+            if file.split in draw.splits:
                 try:
                     yield read_mesh(file.path), ids[file.class_name]
                 except DataError as error:
                     broken.append(str(error))
 
-    result = ShapeSet(*_point_sets(readable(), points, seed), classes)
+    result = ShapeSet(*_point_sets(readable(), draw), classes)
     if broken:
         _log.warning("%d of %d meshes are left out; the first: %s", len(broken), len(files), broken[0])
     if not len(result):
         reason = broken[0] if broken else f"all {len(files)} meshes belong to the other split"
-        raise DataError(f"{root} holds no usable mesh for {' and '.join(splits)}: {reason}")
+        raise DataError(f"{root} holds no usable mesh for {' and '.join(draw.splits)}: {reason}")
     return result
 
 
-def _point_sets(
-    meshes: Iterable[tuple[Mesh, int]], points: int, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _point_sets(meshes: Iterable[tuple[Mesh, int]], draw: _Draw) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Two point sets of every labelled mesh, whole and partial: (S, P, 3) and labels (S,)."""
     clouds, labels = [], []
     for number, (mesh, label) in enumerate(meshes):
-        rng = np.random.default_rng([seed, number])
-        surface = surface_points(mesh, _CANDIDATES * points, rng)
+        rng = np.random.default_rng([draw.seed, number])
+        surface = surface_points(mesh, _CANDIDATES * draw.points, rng)
         seen = surface[seen_from(mesh, surface, _viewpoint(surface, rng))]
         for cloud in (surface, seen if len(seen) >= _FEWEST_SEEN else surface):
             chosen = _in_unit_sphere(cloud)
-            clouds.append(chosen[sample_indices(chosen, points)])
+            clouds.append(chosen[sample_indices(chosen, draw.points)])
             labels.append(label)
-    return np.array(clouds, dtype=np.float32).reshape(-1, points, 3), np.array(labels, dtype=np.int64)
+    return np.array(clouds, dtype=np.float32).reshape(-1, draw.points, 3), np.array(labels, dtype=np.int64)
 
 
 def _viewpoint(surface: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
