@@ -112,7 +112,6 @@ def score(record: ScenarioRecord, min_frames: int) -> ScenarioScore:
 def summarise(scores: Sequence[ScenarioScore]) -> dict[str, Any]:
     """summary.json: figures over all scenarios, and one section for each of them."""
     latencies = [value for part in scores for value in part.latencies_ms if math.isfinite(value)]
-    actions = [part for part in scores if part.action is not None and part.action.total]
     return {
         "frames_sent": sum(part.sent for part in scores),
         "frames_received": sum(part.received for part in scores),
@@ -120,8 +119,8 @@ def summarise(scores: Sequence[ScenarioScore]) -> dict[str, Any]:
         "frames_overwritten": sum(part.overwritten for part in scores),
         "frames_inferred": sum(part.inferred for part in scores),
         "frames_dropped": sum(part.dropped for part in scores),
-        "action_accuracy": _pooled_accuracy([part.action for part in actions]),
-        "action_accuracy_window": _pooled_accuracy([part.action_window for part in actions]),
+        "action_accuracy": _pooled_accuracy({part.name: part.action for part in scores}),
+        "action_accuracy_window": _pooled_accuracy({part.name: part.action_window for part in scores}),
         **_segmentation_figures(all_points(scores)),
         "latency_ms": {name: finite(value) for name, value in percentiles(latencies).items()},
         **{part.name: part.summary() for part in scores},
@@ -150,10 +149,9 @@ def _segmentation_figures(points: ConfusionMatrix | None) -> dict[str, Any]:
     }
 
 
-def _pooled_accuracy(matrices: Sequence[ConfusionMatrix | None]) -> float | None:
-    present = [matrix for matrix in matrices if matrix is not None]
-    total = sum(matrix.total for matrix in present)
-    return sum(int(np.trace(matrix.counts)) for matrix in present) / total if total else None
+def _pooled_accuracy(matrices: Mapping[str, ConfusionMatrix | None]) -> float | None:
+    present = {name: matrix for name, matrix in matrices.items() if matrix is not None}
+    return finite(accuracy(ConfusionMatrix.side_by_side(present)))
 
 
 def _truth_of_plays(record: ScenarioRecord) -> dict[int, list[tuple[int, int]]]:
