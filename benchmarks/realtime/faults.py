@@ -34,10 +34,9 @@ from ros_pointata.io.cloud import ns_to_stamp, to_pointcloud2
 from ros_pointata.monitoring.health import FRAME_COUNTERS
 from ros_pointata.msg import ActionPrediction
 from ros_pointata.testing.node_control import NodeControl
-from ros_pointata.testing.processes import ChildProcess, RunError, isolated_environment
+from ros_pointata.testing.processes import ChildProcess, RunError, isolated_environment, node_command
 
 NODE, CLOUDS, ODOMETRY = "/pointata", "/points", "/odom"
-_NODE_MAIN = "import sys; from ros_pointata.node import main; sys.exit(main())"
 _RELIABLE = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 _EVERY, _DIVERGES_EVERY = 5, 97
 _UP_S, _SETTLE_S = 60.0, 20.0
@@ -138,11 +137,7 @@ def running_node(folder: Path) -> Iterator[tuple[ChildProcess, Client]]:
     parameters = ("model:=sim_room", "motion.source:=odometry", "motion.timeout_s:=0.0", "input.reliability:=reliable",
                   "input.depth:=50", "window.stride:=1", "diagnostics.period_s:=0.5")  # fmt: skip
     names = (f"~/input/pointcloud:={CLOUDS}", f"~/input/odometry:={ODOMETRY}")
-    command = [sys.executable, "-c", _NODE_MAIN, "--ros-args"]
-    command += [
-        *(part for each in names for part in ("-r", each)),
-        *(part for each in parameters for part in ("-p", each)),
-    ]
+    command = node_command(parameters, names)
     rclpy.init()
     try:
         with ChildProcess("node", command, folder / "node.log", os.environ) as node:

@@ -10,8 +10,6 @@ from typing import Any
 from realtime.machine import load
 from realtime.networks import config, write_bundle
 
-_NODE_MAIN = "import sys; from ros_pointata.node import main; sys.exit(main())"
-
 # Within LOCALHOST, rmw_fastrtps adds shared memory whose segments are smaller than a cloud: most best-effort clouds are
 # lost there, whatever the profile says. SUBNET is the default of ROS.
 _DISCOVERY = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
@@ -52,15 +50,14 @@ def measure_node(case: Case, frames: int, folder: Path) -> dict[str, Any]:
         folder: for the bundle, the logs and the client's result.
     """
     # the demo's processes: isolated domain, DDS profile of the product, ended in order whatever happens
-    from ros_pointata.testing.processes import ChildProcess, isolated_environment
+    from ros_pointata.testing.processes import ChildProcess, isolated_environment, node_command
 
     bundle = write_bundle(folder / "bundles", config(case.preset), 1 / case.hz, SAMPLED)
     out = folder / f"client_{case.name}.json"
     out.unlink(missing_ok=True)
     environment = isolated_environment() | _DISCOVERY | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    node = [sys.executable, "-c", _NODE_MAIN, "--ros-args", "-r", "~/input/pointcloud:=/points",
-            "-p", f"model:={bundle}", "-p", "device:=cpu", "-p", "window.stride:=1",
-            *(part for parameter in case.parameters for part in ("-p", parameter))]  # fmt: skip
+    parameters = (f"model:={bundle}", "device:=cpu", "window.stride:=1", *case.parameters)
+    node = node_command(parameters, ["~/input/pointcloud:=/points"])
     client = [sys.executable, "-m", "realtime.node_client", "--points", str(case.points), "--hz", str(case.hz),
               "--frames", str(frames), "--out", str(out)]  # fmt: skip
     before = load()

@@ -5,7 +5,8 @@ import random
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pointata import PointataError
@@ -47,6 +48,13 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def node_command(parameters: Iterable[str], remappings: Iterable[str]) -> list[str]:
+    """The node by this Python, whatever is on the PATH; both as name:=value."""
+    words = [sys.executable, "-c", "import sys; from ros_pointata.commands import node; sys.exit(node())", "--ros-args"]
+    words += [word for parameter in parameters for word in ("-p", parameter)]
+    return words + [word for remapping in remappings for word in ("-r", remapping)]
 
 
 class ChildProcess:

@@ -28,7 +28,7 @@ from pointata.data.open import open_recording  # noqa: E402
 from pointata.errors import BundleError  # noqa: E402
 from ros_pointata.io.cloud import stamp_to_ns  # noqa: E402
 from ros_pointata.msg import ActionPrediction  # noqa: E402
-from ros_pointata.testing.processes import ChildProcess, isolated_environment  # noqa: E402
+from ros_pointata.testing.processes import ChildProcess, isolated_environment, node_command  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES, PERIOD_NS = 20, 100_000_000
@@ -152,10 +152,8 @@ def client(environment: dict[str, str]) -> Iterator[Client]:
 def test_written_trained_served(client: Client, environment: dict[str, str], tmp_path: Path) -> None:
     recordings = write_set(tmp_path / "swings")
     bundle = train(recordings, tmp_path)
-    command = [sys.executable, "-c", "from ros_pointata.node import main; main()", "--ros-args"]
     settings = (f"model:={bundle}", "input.reliability:=reliable", "input.depth:=50", "window.stride:=1")
-    command += [word for setting in settings for word in ("-p", setting)]
-    command += ["-r", "~/input/pointcloud:=/points"]
+    command = node_command(settings, ["~/input/pointcloud:=/points"])
     with ChildProcess("node", command, tmp_path / "node.log", environment) as node:
         client.connect(node)
         heard = {}

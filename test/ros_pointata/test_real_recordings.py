@@ -23,7 +23,7 @@ from pointata.data.open import open_recording  # noqa: E402
 from ros_pointata.io.cloud import decode_cloud, decode_field, stamp_to_ns  # noqa: E402
 from ros_pointata.io.qos import latched_profile  # noqa: E402
 from ros_pointata.msg import ActionPrediction, ClassInfoList  # noqa: E402
-from ros_pointata.testing.processes import ChildProcess, isolated_environment  # noqa: E402
+from ros_pointata.testing.processes import ChildProcess, isolated_environment, node_command  # noqa: E402
 
 ENDS = ("inferred", "dropped", "skipped", "rejected", "failed", "ignored")
 
@@ -70,9 +70,8 @@ class Bench:
             "output.depth": 50,
             "diagnostics.period_s": 0.2,
         }
-        node = [sys.executable, "-c", "from ros_pointata.node import main; main()", "--ros-args"]
-        node += [word for name, value in settings.items() for word in ("-p", f"{name}:={value}")]
-        node += ["-r", "~/input/pointcloud:=/points", "-r", "~/input/odometry:=/odom"]
+        inputs = ["~/input/pointcloud:=/points", "~/input/odometry:=/odom"]
+        node = node_command([f"{name}:={value}" for name, value in settings.items()], inputs)
         replay = [sys.executable, "-m", "ros_pointata.replay", str(source), "--topic", "/points"]
         replay += ["--wait-subscribers", "2", "--wait-timeout", "60", "--summary", str(summary), *arguments]
         with ChildProcess("node", node, self._folder / "node.log", self._environment) as running:

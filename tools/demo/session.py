@@ -16,13 +16,12 @@ from demo.recorder import Recorder, Spinner
 from demo.scenario import Scenario
 from ros_pointata.monitoring.health import FRAME_COUNTERS
 from ros_pointata.testing.node_control import NodeControl
-from ros_pointata.testing.processes import ChildProcess, RunError
+from ros_pointata.testing.processes import ChildProcess, RunError, node_command
 
 NODE = "/pointata"
 CLOUDS, ODOMETRY = "/points", "/odom"
 #: Shipped defaults, apart from these: no cloud may be lost between the processes, which a best-effort input allows.
-NODE_PARAMETERS = {"autostart": "false", "input.reliability": "reliable", "input.depth": "50", "output.depth": "50"}
-_NODE_MAIN = "import sys; from ros_pointata.node import main; sys.exit(main())"
+NODE_PARAMETERS = ("autostart:=false", "input.reliability:=reliable", "input.depth:=50", "output.depth:=50")
 _PICTURES = 6
 _DRAIN_S = 5.0
 #: Frame counters at which a frame ends.
@@ -96,9 +95,8 @@ class Session:
             raise RunError(f"the node ended with status {status}; its last words:\n{self._node.last_words()}")
 
     def _start_node(self) -> ChildProcess:
-        parameters = [item for name, value in NODE_PARAMETERS.items() for item in ("-p", f"{name}:={value}")]
-        remaps = ["-r", f"~/input/pointcloud:={CLOUDS}", "-r", f"~/input/odometry:={ODOMETRY}"]
-        command = [sys.executable, "-c", _NODE_MAIN, "--ros-args", *remaps, *parameters]
+        inputs = (f"~/input/pointcloud:={CLOUDS}", f"~/input/odometry:={ODOMETRY}")
+        command = node_command(NODE_PARAMETERS, inputs)
         return ChildProcess("node", command, self._out / "node.log", self._environment)
 
     def _set_up(self, scenario: Scenario) -> None:
