@@ -232,6 +232,15 @@ def test_other_weights_are_those_of_a_recorded_and_of_a_quantised_step(device: s
             assert np.abs(ours[task] - old[task]).max() > 0.01
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_recording_and_quantising_silence_what_they_know_of_and_nothing_else(precision: str) -> None:
+    """What another torch says of either is an error here, and is seen where it runs."""
+    engine = Engine(network(), torch.device("cpu"), precision=precision)  # type: ignore[arg-type]
+    engine.warm_up(sampled(0, 1))
+    assert isinstance(engine._step, TracedStep)
+
+
 def test_weights_of_another_architecture_change_nothing() -> None:
     engine, frame = Engine(network(), torch.device("cpu")), sampled(4, 1)[0]
     before, weights = engine.step({0: frame})[0], adapter_state(network(seed=1))

@@ -13,6 +13,7 @@ from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.classes import class_list
 from pointata.errors import ConfigError
 from pointata.geometry.rigid import yaw
+from pointata.inference.options import Precision
 from pointata.inference.precision import choose_device
 from pointata.inference.predictor import Predictor, PredictorOptions
 from pointata.model.config import preset
@@ -27,8 +28,14 @@ THINGS = class_list(("p", (9, 0, 0)), ("q", (0, 9, 0)), ("r", (0, 0, 9)), ("s", 
 SAMPLING = SamplingConfig(points=128, scale_m=3.0, voxel_m=0.05)
 
 
-def predictor(options: PredictorOptions | None = None, features: tuple[str, ...] = (), points: int = 128) -> Predictor:
-    torch.manual_seed(0)
+def predictor(
+    options: PredictorOptions | None = None,
+    features: tuple[str, ...] = (),
+    points: int = 128,
+    precision: Precision = "fp32",
+    seed: int = 0,
+) -> Predictor:
+    torch.manual_seed(seed)
     heads = {"action": ACTIONS, "segments": ACTIONS, "semantic": THINGS}
     network = preset(
         "tiny",
@@ -49,7 +56,7 @@ def predictor(options: PredictorOptions | None = None, features: tuple[str, ...]
         frame_period_s=0.1,
         backbone="none",
     )
-    return Predictor(model, metadata, options=options)
+    return Predictor(model, metadata, options=options, precision=precision)
 
 
 def frames(count: int, points: int = 700, seed: int = 0, start_ns: int = 10**18) -> list[Frame]:
@@ -165,6 +172,23 @@ def test_a_bad_frame_leaves_the_window_as_it_was() -> None:
     assert a is not None
     assert b is not None
     np.testing.assert_array_equal(a.scores, b.scores)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_other_weights_start_a_new_window_and_answer_as_a_predictor_made_with_them(precision: Precision) -> None:
+    video, other = frames(6), predictor(seed=1)
+    served, fresh = predictor(precision=precision), predictor(precision=precision, seed=1)
+    for runner in (served, fresh):
+        runner.warm_up()
+    for frame in video[:3]:
+        served.step(frame)
+    served.load_weights(other.network.state_dict())
+    for count, frame in enumerate(video[3:], start=1):
+        ours, expected = served.step(frame), fresh.step(frame)
+        assert ours.frame_count == expected.frame_count == count
+        assert ours.action is not None
+        assert expected.action is not None
+        np.testing.assert_array_equal(ours.action.scores, expected.action.scores)
 
 
 def test_features_reach_the_network() -> None:
