@@ -1,5 +1,6 @@
 """Every data set replays and evaluates like any recording: tiny sets in each format, one video of each by its name."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,12 @@ def test_a_video_is_measured_by_its_name_or_by_its_split(tmp_path: Path, name: s
 
 def test_the_sets_above_are_those_that_have_no_recordings_of_their_own() -> None:
     assert set(SETS) | {"mars", "kitti-raw", "semantic-kitti", "recordings", "sim"} == set(dataset_layouts())
+
+
+def test_the_page_names_every_data_set() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    table = page.split("| name | what it expects | heads |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `([\w-]+)`", table, re.M)) == set(dataset_layouts())
 
 
 def test_own_recordings_replay_at_the_rate_of_their_manifest(tmp_path: Path) -> None:

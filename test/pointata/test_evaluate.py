@@ -408,6 +408,16 @@ def test_a_set_that_does_not_fit_the_bundle_is_refused(
         open_sources([f"recordings:{root}"], Choice(), metadata(heads, features))
 
 
+def test_a_set_without_labels_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    sweeps = tmp_path / "drive" / "velodyne_points" / "data"
+    sweeps.mkdir(parents=True)
+    np.ones((3, 4), dtype="<f4").tofile(sweeps / "0000000000.bin")
+    with pytest.raises(ConfigError, match=r"has no labels, .* give the path of one of its recordings, without a name"):
+        open_sources([f"kitti-raw:{tmp_path}"], Choice(), metadata(OWN_HEADS))
+    (recording,) = open_sources([str(tmp_path / "drive")], Choice(), metadata(OWN_HEADS))
+    assert len(list(recording)) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

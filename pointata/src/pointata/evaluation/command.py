@@ -66,7 +66,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "sources",
         nargs="+",
-        help="recordings: paths, or sim:room?seed=0&split=test&frames=200; data sets: NAME:PATH, as recordings:PATH",
+        help="recordings: paths, or sim:room?seed=0&split=test&frames=200; data sets: NAME:PATH, as mars:~/data/mars",
     )
     videos = parser.add_mutually_exclusive_group()
     videos.add_argument(

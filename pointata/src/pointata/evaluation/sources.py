@@ -66,16 +66,16 @@ def open_sources(
 
 def _require_fit(dataset: Dataset, bundle: NetworkMetadata) -> None:
     """Refuse a set that lacks a channel, or labels of all the bundle's tasks."""
+    if not dataset.heads:
+        raise ConfigError(
+            f"data set {dataset.name} has no labels, so that there is nothing to score; to see whether the bundle "
+            "takes its frames, and how fast, give the path of one of its recordings, without a name before it"
+        )
     missing = [name for name in bundle.feature_names if name not in dataset.features]
     if missing:
         raise ConfigError(
             f"the bundle takes the point channel {', '.join(missing)}, which data set {dataset.name} does not have; "
             f"it has: {', '.join(dataset.features) or 'none'}. Choose a bundle trained without it"
-        )
-    if not dataset.heads:
-        raise ConfigError(
-            f"data set {dataset.name} has no labels, so that there is nothing to score; to see whether the bundle "
-            "takes its frames, and how fast, give the path of one of its recordings, without a name before it"
         )
     # "action" and "segments" stand for each other: both are classes of frames
     ours, theirs = ({"action" if t == "segments" else t for t in heads} for heads in (bundle.heads, dataset.heads))
