@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pointata import BundleError
-from pointata.bundles.adapter import load_adapter, read_adapter_metadata, rewrite_adapter, save_bundle, state_score
+from pointata.bundles.adapter import read_adapter_metadata, save_bundle, state_score
 from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.backbone import save_backbone
 from pointata.bundles.bundle import load_bundle, read_metadata
@@ -75,16 +75,22 @@ def test_the_adapter_file_holds_exactly_the_adapter(tmp_path: Path) -> None:
     assert header["metadata"]["name"] == "limb"
 
 
-def test_a_score_is_written_and_nothing_else_changes(tmp_path: Path) -> None:
-    path, _ = bundle(tmp_path)
-    before = load_file(path)
-    state_score(path, {"segmentation_miou": 0.25}, ["sim:room?seed=1"])
-    metadata = read_metadata(str(path))
+def test_a_copy_states_a_score_and_nothing_else_changes(tmp_path: Path) -> None:
+    path, _ = bundle(tmp_path / "in")
+    before, content = load_file(path), path.read_bytes()
+    scored = state_score(path, tmp_path / "out", {"segmentation_miou": 0.25}, ["sim:room?seed=1"])
+    assert (scored, path.read_bytes()) == (tmp_path / "out" / path.name, content)
+    metadata = read_metadata(str(scored))
     assert (metadata.score, metadata.scored_on) == ({"segmentation_miou": 0.25}, ("sim:room?seed=1",))
-    after = load_file(path)
+    after = load_file(scored)
     assert set(before) == set(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    load_bundle(str(path))
+    load_bundle(str(scored))
+    with pytest.raises(ConfigError, match="would be replaced"):
+        state_score(path, path.parent, {}, [])
+    bundle(tmp_path / "other", seed=1)
+    with pytest.raises(BundleError, match="another backbone"):
+        state_score(path, tmp_path / "other", {}, [])
 
 
 def test_two_adapters_share_a_backbone(tmp_path: Path) -> None:
@@ -103,21 +109,6 @@ def test_a_backbone_may_be_replaced_on_request(tmp_path: Path) -> None:
     load_bundle(str(tmp_path / "new.safetensors"))
     with pytest.raises(BundleError, match="was trained on backbone"):
         load_bundle(str(path))
-
-
-def test_weights_are_rewritten_only_for_the_same_backbone(tmp_path: Path) -> None:
-    path, model = bundle(tmp_path, seed=0)
-    state_score(path, {"segmentation_miou": 0.25}, ["somewhere"])
-    loaded, _ = load_adapter(path)
-    torch.nn.init.ones_(loaded.context.up.weight)
-    rewrite_adapter(path, loaded)
-    again, metadata = load_adapter(path)
-    assert again.context.up.weight.eq(1).all()
-    assert metadata.score == {}  # it was another network's
-    torch.nn.init.ones_(model.backbone.norm.weight)
-    torch.nn.init.ones_(model.backbone.norm.bias)
-    with pytest.raises(BundleError, match="another backbone"):
-        rewrite_adapter(path, model)
 
 
 @pytest.mark.parametrize(

@@ -194,8 +194,8 @@ def test_only_this_package_speaks_while_commands_run(tmp_path: Path) -> None:
         "align --settings.name=near --settings.backbone=pointmae_tiny --settings.epochs=1 "
         f"--settings.groups=8 --settings.group_size=2 --source=sim:shapes?count=30 --accelerator=cpu {DATA}",
         f"{ADAPT} --trainer.max_epochs=1",
-        "frame-heads --settings.bundle=bundles/own.safetensors --settings.views=1 --settings.steps=1 "
-        f"--settings.batch=2 --settings.settle_frames=1 {DATA}",
+        "frame-heads --settings.name=heads --settings.bundle=bundles/own.safetensors --settings.views=1 "
+        f"--settings.steps=1 --settings.batch=2 --settings.settle_frames=1 {DATA}",
     ]
     for run in runs:
         done = without((), *run.split(), folder=tmp_path)

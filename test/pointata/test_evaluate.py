@@ -315,7 +315,7 @@ def test_a_data_set_is_measured_by_split_or_by_subjects(
     root, figures = write_set(tmp_path / "set"), tmp_path / "figures.json"
     bundle = small_bundle(tmp_path, OWN_HEADS, ("intensity",))
     source = f"recordings:{root}"
-    rest = ["--device", "cpu", "--threads", "1", "--json", str(figures), "--state-score"]
+    rest = ["--device", "cpu", "--threads", "1", "--json", str(figures), "--state-score", str(tmp_path / "scored")]
     assert main(["evaluate", str(bundle), source, *choice, *rest]) == 0
     report, shown = json.loads(figures.read_text()), " ".join(capsys.readouterr().out.split())
 
@@ -347,7 +347,7 @@ def test_a_data_set_is_measured_by_split_or_by_subjects(
     assert f"action segments, percent: accuracy {report['segments']['accuracy']:.1f}, edit" in shown
     compat = f"f1_50 {report['segments_compat']['f1_50']:.1f}"
     assert compat in shown.split("as HOI4D's script counts")[1].split("as published tables")[0]
-    stored = load_bundle(str(bundle))[1]
+    stored = load_bundle(str(tmp_path / "scored" / bundle.name))[1]
     assert stored.scored_on == (f"{source} ({stated})",)
     assert set(stored.score) == {"action_accuracy", "segments_accuracy", "segmentation_miou_present"}
 
@@ -427,7 +427,7 @@ def test_a_set_without_labels_is_refused_with_what_to_do(tmp_path: Path) -> None
         (["recordings:set", "--json", "set/c.npz/x.json"], "set/c.npz cannot be a folder for results"),
         (["recordings:set", "--json", "set/c.npz"], "no bundle 'none'"),
         (["recordings:set", "--json", "new/x.json"], "no bundle 'none'"),
-        (["recordings:set", "--state-score"], "--state-score rewrites a bundle: give its path, not the name none"),
+        (["recordings:set", "--state-score", "set/c.npz"], "set/c.npz cannot be a folder for results"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_before_the_bundle_is_loaded(

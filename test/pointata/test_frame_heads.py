@@ -26,7 +26,7 @@ from pointata.adaptation.frame_heads import (
 )
 from pointata.bundles.adapter import save_bundle, state_score
 from pointata.bundles.adapter_metadata import AdapterMetadata
-from pointata.bundles.bundle import read_metadata
+from pointata.bundles.bundle import load_bundle, read_metadata
 from pointata.classes import class_list
 from pointata.cli import main
 from pointata.errors import ConfigError
@@ -124,19 +124,22 @@ def test_heads_on_kept_features_are_the_network_frame_by_frame(tmp_path: Path) -
 
 def test_the_heads_learn_and_nothing_else_moves(tmp_path: Path) -> None:
     path, _ = bundle(tmp_path)
-    state_score(path, {"action_accuracy": 0.5}, ["somewhere"])
-    before, spine = load_file(path), (tmp_path / "spine.safetensors").read_bytes()
+    path = state_score(path, tmp_path / "scored", {"action_accuracy": 0.5}, ["somewhere"])
+    before, content, spine = load_file(path), path.read_bytes(), (tmp_path / "spine.safetensors").read_bytes()
     train = [recording(frames, seed=frames) for frames in (9, 14, 31, 40)]
     data = Toy(train, [recording(33, seed=100), recording(21, seed=101)])
-    settings = FrameHeadSettings(path, views=1, steps=60, batch=4, learning_rate=5e-3, settle_frames=2)
-    scores = train_frame_heads(settings, data)
+    settings = FrameHeadSettings("new", str(path), views=1, steps=60, batch=4, learning_rate=5e-3, settle_frames=2)
+    scores = train_frame_heads(settings, data, tmp_path / "out")
     assert set(scores) == {"action", "segments"}
     assert min(scores.values()) > 0.9
-    after = load_file(path)
+    assert path.read_bytes() == content
+    made = tmp_path / "out" / "new.safetensors"
+    after = load_file(made)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == {name for name in before if name.startswith(("heads.action.", "heads.segments."))}
-    assert (tmp_path / "spine.safetensors").read_bytes() == spine
-    metadata = read_metadata(str(path))
+    assert (tmp_path / "out" / "spine.safetensors").read_bytes() == spine
+    metadata = load_bundle(str(made))[1]
+    assert metadata.name == "new"
     assert {key: metadata.training[key] for key in ("data", "steps")} == {"data": "first", "steps": 7}
     said = metadata.training["frame_heads"]
     assert (said["data"], said["steps"], said["views"], said["seed"]) == ("toy", 60, 1, 0)
@@ -148,14 +151,14 @@ def test_truth_that_is_exchanged_is_learned_exchanged(tmp_path: Path) -> None:
     path, _ = bundle(tmp_path, heads={"segments": 2})
     train = [recording(frames, seed=frames) for frames in (9, 14, 31, 40)]
     wrong = [replace(item, actions=1 - item.actions) for item in train]
-    settings = FrameHeadSettings(path, views=1, steps=60, batch=4, learning_rate=5e-3)
-    assert train_frame_heads(settings, Toy(wrong, [recording(33, seed=100)]))["segments"] < 0.1
+    settings = FrameHeadSettings("new", str(path), views=1, steps=60, batch=4, learning_rate=5e-3)
+    assert train_frame_heads(settings, Toy(wrong, [recording(33, seed=100)]), tmp_path)["segments"] < 0.1
 
 
 def test_the_loss_is_that_of_the_labelled_frames_of_each_recording_alone(tmp_path: Path) -> None:
     path, model = bundle(tmp_path)
     items = [recording(7, seed=1), recording(3, seed=2), recording(19, seed=3, unlabelled=[0, 5, 6, 18])]
-    settings = FrameHeadSettings(path, settle_frames=4, label_smoothing=0.2)
+    settings = FrameHeadSettings("new", str(path), settle_frames=4, label_smoothing=0.2)
     losses = frame_losses(model, settings, [seen(model, item) for item in items])
     for task, loss in losses.items():
         terms: list[float] = []
@@ -174,7 +177,7 @@ def test_gradients_do_not_depend_on_how_far_a_recording_is_filled_up(tmp_path: P
     path, model = bundle(tmp_path)
     short, long = seen(model, recording(8, seed=1)), seen(model, recording(40, seed=2))
     silent = replace(long, actions=torch.full_like(long.actions, -1))  # fills up, and counts for nothing itself
-    settings = FrameHeadSettings(path)
+    settings = FrameHeadSettings("new", str(path))
 
     def gradients(batch: list[FrameFeatures]) -> dict[str, torch.Tensor]:
         model.zero_grad()
@@ -188,7 +191,8 @@ def test_gradients_do_not_depend_on_how_far_a_recording_is_filled_up(tmp_path: P
 
 def test_a_batch_without_truth_is_no_loss(tmp_path: Path) -> None:
     path, model = bundle(tmp_path)
-    losses = frame_losses(model, FrameHeadSettings(path), [seen(model, recording(6, 1, unlabelled=range(6)))])
+    settings = FrameHeadSettings("new", str(path))
+    losses = frame_losses(model, settings, [seen(model, recording(6, 1, unlabelled=range(6)))])
     assert [loss.item() for loss in losses.values()] == [0.0, 0.0]
 
 
@@ -252,20 +256,26 @@ def test_other_data_than_the_bundle_takes_are_refused(tmp_path: Path, data: dict
     path, _ = bundle(tmp_path)
     content = path.read_bytes()
     toy = Toy(**({"train": [recording(9, seed=1)], "validation": [recording(9, seed=2)]} | data))
-    settings = FrameHeadSettings(path, views=1, steps=1, batch=1)
+    settings = FrameHeadSettings("new", str(path), views=1, steps=1, batch=1)
     if words is None:
-        train_frame_heads(settings, toy)
+        train_frame_heads(settings, toy, tmp_path)
     else:
         with pytest.raises(ConfigError, match=words):
-            train_frame_heads(settings, toy)
+            train_frame_heads(settings, toy, tmp_path)
         assert path.read_bytes() == content
+
+
+def test_a_bundle_is_not_replaced_by_its_heads(tmp_path: Path) -> None:
+    path, _ = bundle(tmp_path)
+    with pytest.raises(ConfigError, match="would be replaced"):
+        train_frame_heads(FrameHeadSettings(path.stem, str(path)), Toy([], []), tmp_path)
 
 
 def test_a_mismatch_is_found_before_the_data_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, _ = bundle(tmp_path)
     monkeypatch.setattr(Toy, "setup", lambda self, stage: pytest.fail("the data were read"))
     with pytest.raises(ConfigError, match="samples frames otherwise"):
-        train_frame_heads(FrameHeadSettings(path), Toy([], [], sampling=SamplingConfig(points=8)))
+        train_frame_heads(FrameHeadSettings("new", str(path)), Toy([], [], sampling=SamplingConfig(points=8)), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -274,19 +284,18 @@ def test_a_mismatch_is_found_before_the_data_are_read(tmp_path: Path, monkeypatc
         ({"steps": 0}, "at least 1"),
         ({"settle_frames": -1}, "must not be negative"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"bundle": Path("sim_room")}, "sim_room does not exist"),
     ],
 )
 def test_settings_without_meaning_are_refused(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
     path, _ = bundle(tmp_path)
     with pytest.raises(ConfigError, match=words):
-        FrameHeadSettings(**({"bundle": path} | settings))
+        FrameHeadSettings(**({"name": "new", "bundle": str(path)} | settings))
 
 
 def test_a_bundle_without_frame_heads_is_refused(tmp_path: Path) -> None:
     path, _ = bundle(tmp_path, heads={"semantic": 2})
     with pytest.raises(ConfigError, match="neither an action nor a segments head"):
-        train_frame_heads(FrameHeadSettings(path), Toy([], []))
+        train_frame_heads(FrameHeadSettings("new", str(path)), Toy([], []), tmp_path)
 
 
 def test_the_command_on_recordings_of_different_lengths_without_mirror_images(tmp_path: Path) -> None:
@@ -307,7 +316,9 @@ def test_the_command_on_recordings_of_different_lengths_without_mirror_images(tm
     )
     path = save_bundle(tmp_path, PointATA(network), metadata)
     arguments = {
+        "settings.name": "new",
         "settings.bundle": path,
+        "out": tmp_path,
         "settings.views": 1,
         "settings.steps": 2,
         "settings.batch": 3,
@@ -321,4 +332,4 @@ def test_the_command_on_recordings_of_different_lengths_without_mirror_images(tm
         "data.workers": 0,
     }
     assert main(["frame-heads", *(f"--{name}={value}" for name, value in arguments.items())]) == 0
-    assert read_metadata(str(path)).training["frame_heads"]["recordings"] == 3
+    assert read_metadata(str(tmp_path / "new.safetensors")).training["frame_heads"]["recordings"] == 3

@@ -128,7 +128,9 @@ def test_what_contradicts_the_frames_is_said(root: Path) -> None:
     assert contradictions(data, fitting) == []
 
 
-def test_what_a_dry_run_proposes_is_taken_and_fits(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_dry_run_proposes_is_taken_and_fits(
+    root: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     given = [
         "adapt", f"--config={ROOT / 'config/train/own_recordings.yaml'}", f"--data.set=recordings:{root}",
         f"--data.cache={root.parent / 'cache'}", "--data.workers=0", "--threads=1", "--accelerator=cpu",
@@ -139,7 +141,7 @@ def test_what_a_dry_run_proposes_is_taken_and_fits(root: Path, caplog: pytest.Lo
     text = caplog.text
     assert "asks for 1,024 points" in text
     assert re.search(r"takes about \d+ (s|min): 20 epochs of 25 steps", text)
-    proposed = caplog.records[-1].getMessage().partition("\n")[2]
+    proposed = capsys.readouterr().out
     settings = yaml.safe_load(proposed)
     assert settings["data"]["sampling"]["points"] == 64
     assert settings["data"]["augmentation"]["mirror"] is True
@@ -150,7 +152,7 @@ def test_what_a_dry_run_proposes_is_taken_and_fits(root: Path, caplog: pytest.Lo
         assert main([*given[:2], f"--config={root.parent / 'suggested.yaml'}", *given[2:]]) == 0
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
     assert "one training step on the CPU, 16 clips of 24 frames" in caplog.text
-    assert caplog.records[-1].getMessage().partition("\n")[2] == proposed  # nothing more to propose
+    assert capsys.readouterr().out == proposed  # nothing more to propose
 
 
 def test_a_bundle_that_was_trained_on_merged_frames_states_it(root: Path) -> None:

@@ -15,6 +15,12 @@ def check_output_folder(folder: Path) -> None:
         raise ConfigError(f"{folder} cannot be a folder for results, as {nearest} {problem}: name another one")
 
 
+def check_not_input(output: Path, given: Path) -> None:
+    """A ConfigError where a result would replace the file that it is made from."""
+    if output.exists() and output.samefile(given):
+        raise ConfigError(f"{output} would be replaced, though the result is made from it: give another folder or name")
+
+
 def fingerprint(path: Path) -> str:
     """Fingerprint of the names, sizes and times of all files at a path."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]

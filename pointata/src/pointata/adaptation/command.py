@@ -1,6 +1,7 @@
 """`pointata adapt` and `pointata frame-heads`: command lines around training and its data."""
 
 import logging
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ from jsonargparse import Namespace
 
 from pointata.adaptation.adapt import Adaptation
 from pointata.adaptation.dry_run import Plan, describe
-from pointata.adaptation.frame_heads import FrameHeadSettings, train_frame_heads
+from pointata.adaptation.frame_heads import FrameHeadSettings, bundle_to_train, train_frame_heads
 from pointata.adaptation.settings import AdaptSettings
 from pointata.training.command import TrainingCommand
 from pointata.training.fit import fit
@@ -34,7 +35,7 @@ class Adapt(TrainingCommand):
         data = VideoClips(given.data, given.seed)
         adaptation = Adaptation.for_data(given.settings, data.description)
         if given.dry_run:
-            describe(adaptation, data, Plan.of(trainer))
+            sys.stdout.write(describe(adaptation, data, Plan.of(trainer)))
             return None
         adaptation.check_bundle_output(given.out)
         trained, total = adaptation.parameter_counts()
@@ -56,18 +57,28 @@ class Adapt(TrainingCommand):
 
 
 class FrameHeads(TrainingCommand):
-    """`pointata frame-heads`; the result is the bundle's path, None for a dry run."""
+    """`pointata frame-heads`; the result are the accuracies of validation, none for a dry run."""
 
     name = "frame-heads"
-    description = "Train action and segments heads on cached features; the data are set as for `adapt`."
+    description = (
+        "Train a bundle's action and segments heads further, on features computed once; makes a new bundle. The data "
+        "are set as for `adapt`."
+    )
     example = "pointata frame-heads --config config/train/sim_room_heads.yaml"
     out = Path("build/bundles")
     groups: ClassVar = {"settings": FrameHeadSettings, "data": DataSettings}
 
-    def run(self, given: Namespace) -> Path | None:
-        """Train and write the bundle."""
-        train_frame_heads(given.settings, VideoClips(given.data, given.seed), given.seed)
-        return None
+    def run(self, given: Namespace) -> dict[str, float]:
+        """Train and write a new bundle."""
+        data = VideoClips(given.data, given.seed)
+        if not given.dry_run:
+            return train_frame_heads(given.settings, data, given.out)
+        bundle_to_train(given.settings, data.description, given.out)
+        _log.info(
+            "%d steps of %d recordings, from %d views of each of %d recordings, would be trained",
+            given.settings.steps, given.settings.batch, given.settings.views, len(data.train_videos),
+        )  # fmt: skip
+        return {}
 
 
 adapt = Adapt()

@@ -36,9 +36,12 @@ class Plan:
         return cls(max(trainer.max_epochs or 1, 1), max(trainer.check_val_every_n_epoch or 1, 1))
 
 
-def describe(module: Adaptation, data: VideoClips, plan: Plan) -> None:
+def describe(module: Adaptation, data: VideoClips, plan: Plan) -> str:
     """Log a built network's parameters and the trained share, the data, time and memory of the training, which settings
-    contradict the data, and which would suit them. A few steps are run here, on the CPU.
+    contradict the data. A few steps are run here, on the CPU.
+
+    Returns:
+        settings that would suit the data, as the text of a configuration.
 
     Raises:
         ConfigError, DataError, BundleError: what would also stop the training.
@@ -51,9 +54,10 @@ def describe(module: Adaptation, data: VideoClips, plan: Plan) -> None:
     for sentence in contradictions(data, found):
         _log.warning("%s", sentence)
     _log.info(
-        "settings that would suit these data, to begin with; saved as suggested.yaml, they are taken over by "
-        "`--config suggested.yaml` after the other --config:\n%s", as_yaml(suggest(data, found)),
-    )  # fmt: skip
+        "settings that would suit these data, to begin with, go to standard output: add `> suggested.yaml` to this "
+        "command, and `--config suggested.yaml` after the other --config of the next"
+    )
+    return as_yaml(suggest(data, found))
 
 
 def contradictions(data: VideoClips, found: Survey) -> list[str]:

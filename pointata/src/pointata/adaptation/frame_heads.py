@@ -14,16 +14,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from pointata.bundles.adapter import rewrite_adapter
+from pointata.bundles.adapter import check_bundle_output, save_bundle
 from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.bundle import load_bundle
+from pointata.bundles.catalogue import resolve
 from pointata.errors import ConfigError
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
+from pointata.paths import check_not_input
 from pointata.tasks import TASKS, get, of_scope
 from pointata.tasks.encoded import Encoded
 from pointata.tasks.scope import Scope
 from pointata.training.clips import ClipBatch, ClipShape, FixedClips, RandomClips
+from pointata.training.description import DataDescription
 from pointata.training.optimizer import warm_up_then_cosine
 from pointata.training.recording_cache import SampledRecording
 from pointata.training.video_clips import VideoClips
@@ -38,8 +41,10 @@ _CHUNK = 25
 class FrameHeadSettings:
     """How the heads are trained."""
 
-    bundle: Path
-    """Adapter bundle (a path) whose heads are trained; it is rewritten."""
+    name: str
+    """Name of the adapter bundle that is made."""
+    bundle: str
+    """Adapter bundle (a name or path) whose heads are trained further."""
     views: int = 4
     """Augmented views of each training recording."""
     steps: int = 1500
@@ -60,8 +65,6 @@ class FrameHeadSettings:
     """First frames of a recording that the losses and the accuracies leave out."""
 
     def __post_init__(self) -> None:
-        if not self.bundle.is_file():  # a name would find a shipped bundle, which is not to be rewritten
-            raise ConfigError(f"bundle {self.bundle} does not exist: give the path of one that `pointata adapt` made")
         if min(self.views, self.steps, self.batch) < 1:
             raise ConfigError(f"views, steps and batch must be at least 1: {self}")
         if self.learning_rate <= 0 or not 0 <= self.label_smoothing < 1:
@@ -83,24 +86,62 @@ class FrameFeatures:
     actions: Tensor
 
 
-def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, seed: int = 0) -> dict[str, float]:
-    """Train, rewrite the bundle, and return the validation accuracies of frames ("action", "segments").
+def bundle_to_train(settings: FrameHeadSettings, data: DataDescription, out: Path) -> tuple[PointATA, AdapterMetadata]:
+    """The network whose heads are trained, and what the new bundle says of itself.
 
     Args:
-        settings: how.
-        data: recordings of any lengths, split and augmented as for `adapt`; set up here.
-        seed: of the views, the batches, the noise and the dropout.
+        settings: which bundle, and how it is trained.
+        data: what it is trained on.
+        out: folder of the new bundle.
 
     Raises:
-        ConfigError: the bundle has no head that looks at whole frames, or the data are not what it takes.
-        BundleError: the bundle cannot be loaded.
+        ConfigError: the bundle has no head that looks at whole frames, the data are not what it takes, or the new
+            bundle would replace it.
+        BundleError: the bundle cannot be loaded, or the folder has another backbone of that name.
     """
-    model, metadata = load_bundle(str(settings.bundle))
+    check_not_input(out / f"{settings.name}.safetensors", resolve(settings.bundle))
+    model, metadata = load_bundle(settings.bundle)
     if not isinstance(model, PointATA) or not isinstance(metadata, AdapterMetadata):
         raise ConfigError(f"{settings.bundle} is not an adapter bundle: its network has no heads of frame features")
     if "pool" not in model.heads:
         raise ConfigError(f"{settings.bundle} has neither an action nor a segments head to train")
     _refuse_other_data(metadata, data)
+    training = {
+        **data.provenance,
+        "views": settings.views,
+        "batch": settings.batch,
+        "steps": settings.steps,
+        "learning_rate": settings.learning_rate,
+        "seed": data.seed,
+        "torch": torch.__version__,
+    }
+    made = replace(
+        metadata,
+        name=settings.name,
+        training={**metadata.training, "frame_heads": training},
+        score={},  # it was another network's
+        scored_on=(),
+        simulated=metadata.simulated and data.simulated,
+        data_licence="; ".join(dict.fromkeys(text for text in (metadata.data_licence, data.licence) if text)),
+    )
+    check_bundle_output(out, model, made, replace_backbone=False)
+    return model, made
+
+
+def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, out: Path) -> dict[str, float]:
+    """Train, write a new bundle, and return the validation accuracies of frames ("action", "segments").
+
+    Args:
+        settings: how.
+        data: recordings of any lengths, split and augmented as for `adapt`; set up here. Their seed is also that of the
+            views, the batches, the noise and the dropout.
+        out: folder of the bundle.
+
+    Raises:
+        ConfigError, BundleError: as of `bundle_to_train`; or no frame has an action.
+    """
+    model, metadata = bundle_to_train(settings, data.description, out)
+    seed = data.description.seed
     data.setup("fit")
     for kind, recordings in (("training", data.train_recordings), ("validation", data.validation_recordings)):
         if not any((recording.actions[settings.settle_frames :] >= 0).any() for recording in recordings):
@@ -114,36 +155,25 @@ def train_frame_heads(settings: FrameHeadSettings, data: VideoClips, seed: int =
     _optimise(model, settings, views, np.random.default_rng(seed))
     scores = frame_accuracies(model, settings.settle_frames, held_out)
     _log.info("validation accuracy: %s", ", ".join(f"{task} {value:.3f}" for task, value in scores.items()))
-    training = {
-        **data.description.provenance,
-        "views": settings.views,
-        "batch": settings.batch,
-        "steps": settings.steps,
-        "learning_rate": settings.learning_rate,
-        "seed": seed,
-        "torch": torch.__version__,
-    }
-    rewrite_adapter(
-        settings.bundle, model, {"frame_heads": training}, data.description.simulated, data.description.licence
-    )
+    _log.info("the bundle is %s", save_bundle(out, model, metadata))
     return scores
 
 
-def _refuse_other_data(metadata: AdapterMetadata, data: VideoClips) -> None:
+def _refuse_other_data(metadata: AdapterMetadata, data: DataDescription) -> None:
     """Raise ConfigError unless the data are sampled, described and labelled as those that the bundle was made from."""
     # neighbours of points are the semantic head's alone
-    given, wanted = (replace(s, point_neighbours=0).to_dict() for s in (data.description.sampling, metadata.sampling))
+    given, wanted = (replace(s, point_neighbours=0).to_dict() for s in (data.sampling, metadata.sampling))
     differing = ", ".join(f"{name} to {value}" for name, value in wanted.items() if given[name] != value)
     if differing:
         raise ConfigError(f"bundle {metadata.name!r} samples frames otherwise: in data.sampling, set {differing}")
-    if data.description.features != metadata.feature_names:
+    if data.features != metadata.feature_names:
         raise ConfigError(
-            f"bundle {metadata.name!r} takes other point channels than {list(data.description.features)}: "
+            f"bundle {metadata.name!r} takes other point channels than {list(data.features)}: "
             f"set data.features to {list(metadata.feature_names)}"
         )
     for task in of_scope(TASKS, Scope.WINDOW, Scope.FRAME):
         classes, own = (
-            {c.id: c.name for c in heads.get(task, ())} for heads in (data.description.heads, metadata.heads)
+            {c.id: c.name for c in heads.get(task, ())} for heads in (data.heads, metadata.heads)
         )
         if own and classes != own:
             raise ConfigError(

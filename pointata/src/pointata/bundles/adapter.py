@@ -1,5 +1,6 @@
 """PointATA's kind of bundle: an adapter bundle holds the trained rest, and names the backbone bundle that it fits."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from pointata.bundles.format import read_network_header, read_tensors, stored, w
 from pointata.errors import BundleError
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import adapter_state, backbone_state, checksum, is_adapter
-from pointata.paths import check_output_folder
+from pointata.paths import check_not_input, check_output_folder
 
 
 def save_bundle(folder: Path, model: PointATA, metadata: AdapterMetadata, replace_backbone: bool = False) -> Path:
@@ -64,46 +65,35 @@ def _write_adapter(path: Path, state: Mapping[str, Tensor], metadata: AdapterMet
     write(path, "adapter", state, {"metadata": metadata.to_dict(), "backbone_checksum": backbone_checksum})
 
 
-def state_score(path: Path, score: Mapping[str, float], sources: Sequence[str]) -> None:
-    """Write a measured score, and on what it was measured, into an adapter bundle; its weights stay as they are.
-
-    Raises:
-        BundleError: the file is not an adapter bundle, or damaged.
-    """
-    header, metadata = _read_adapter(path)
-    expected = {name: value for name, value in _blank(metadata).state_dict().items() if is_adapter(name)}
-    state = read_tensors(path, header, expected)
-    metadata = replace(metadata, score=dict(score), scored_on=tuple(sources))
-    _write_adapter(path, state, metadata, header["backbone_checksum"])
-
-
-def rewrite_adapter(
-    path: Path, model: PointATA, training: Mapping[str, Any] = {}, simulated: bool = True, data_licence: str = ""
-) -> None:
-    """Replace the weights of an adapter bundle by the model's; its stated score no longer holds and is taken out.
+def state_score(
+    path: Path, folder: Path, score: Mapping[str, float], sources: Sequence[str], backbone: str | None = None
+) -> Path:
+    """Copy an adapter bundle, and its backbone, into another folder; the copy states a score, its weights are the same.
 
     Args:
         path: of the bundle.
-        model: the network.
-        training: what is added to the bundle's account of its training.
-        simulated: whether the data of this training are simulated; the bundle stays so where they are.
-        data_licence: of the data of this training; stated beside that of the earlier ones.
+        folder: made where it does not exist.
+        score: figures by name.
+        sources: what they were measured on.
+        backbone: path or name of the backbone bundle; None for the one it names, beside it or shipped.
 
     Raises:
-        BundleError: the file is not an adapter bundle, or the model's backbone is not the one it belongs to.
+        BundleError: the file is not an adapter bundle, or damaged, or the folder has another backbone of that name.
+        ConfigError: the folder is the bundle's own, or cannot be written to.
     """
+    check_not_input(folder / path.name, path)
+    check_output_folder(folder)
     header, metadata = _read_adapter(path)
-    if checksum(stored(backbone_state(model))) != header["backbone_checksum"]:
-        raise BundleError(f"{path} belongs to another backbone than the model's: save the model as a new bundle")
-    metadata = replace(
-        metadata,
-        training={**metadata.training, **training},
-        score={},
-        scored_on=(),
-        simulated=metadata.simulated and simulated,
-        data_licence="; ".join(dict.fromkeys(text for text in (metadata.data_licence, data_licence) if text)),
-    )
-    _write_adapter(path, stored(adapter_state(model)), metadata, header["backbone_checksum"])
+    expected = {name: value for name, value in _blank(metadata).state_dict().items() if is_adapter(name)}
+    state = read_tensors(path, header, expected)
+    spine, beside = resolve(backbone or metadata.backbone, path.parent), folder / f"{metadata.backbone}.safetensors"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not beside.exists():
+        shutil.copyfile(spine, beside)
+    require_same_backbone(beside, header["backbone_checksum"])
+    metadata = replace(metadata, score=dict(score), scored_on=tuple(sources))
+    _write_adapter(folder / path.name, state, metadata, header["backbone_checksum"])
+    return folder / path.name
 
 
 def read_adapter_metadata(path: Path) -> AdapterMetadata:

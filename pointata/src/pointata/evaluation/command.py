@@ -15,7 +15,7 @@ from pointata.evaluation.offline import Part, evaluate
 from pointata.evaluation.score import OfflineScore
 from pointata.evaluation.sources import Choice, open_sources
 from pointata.inference.predictor import Predictor
-from pointata.paths import check_output_folder
+from pointata.paths import check_not_input, check_output_folder
 from pointata.system.arguments import Parser, Whole
 
 
@@ -30,8 +30,9 @@ def run(arguments: Sequence[str]) -> None:
     sets = [source for source in given.sources if names_dataset(source) and not names_video(source)]
     if (given.split or given.subjects) and not sets:
         raise ConfigError("--split and --subjects choose videos of a data set, but no source is one (NAME:PATH)")
-    if given.state_score and not Path(given.model).expanduser().exists():
-        raise ConfigError(f"--state-score rewrites a bundle: give its path, not the name {given.model}")
+    if given.state_score:
+        check_output_folder(given.state_score)
+        check_not_input(given.state_score / resolve(given.model).name, resolve(given.model))
     if given.json:
         if given.json.is_dir():
             raise ConfigError(f"--json {given.json} is a folder; give a file, as {given.json / 'figures.json'}")
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str]) -> None:
     if given.state_score:
         details = {source: f" ({choice})" for source in sets}
         measured = [source + details.get(source, "") + (f" ({part})" if str(part) else "") for source in given.sources]
-        state_score(resolve(given.model), score.figures(), measured)
+        state_score(resolve(given.model), given.state_score, score.figures(), measured, given.backbone)
 
 
 def _parser() -> Parser:
@@ -80,7 +81,9 @@ def _parser() -> Parser:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
     parser.add_argument("--threads", type=Whole(0), default=0, help="CPU threads; 0 for torch's choice")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--state-score", action="store_true", help="write the figures into the bundle (a path)")
+    parser.add_argument(
+        "--state-score", type=Path, metavar="FOLDER", help="write a copy of the bundle that states the figures"
+    )
     return parser
 
 
