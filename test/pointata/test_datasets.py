@@ -17,7 +17,7 @@ from pointata.classes import class_list
 from pointata.data.check import verify
 from pointata.data.dataset import Dataset, Video
 from pointata.data.formats.mars import ACTIONS, mars
-from pointata.data.open import names_dataset, open_dataset
+from pointata.data.open import names_dataset, open_dataset, open_recording
 from pointata.data.simulator import ROOM_CLASSES, RoomSimulator, StreetSimulator
 from pointata.frame import Frame, LabelledFrame
 
@@ -117,6 +117,9 @@ def test_kitti_raw_drives_at_any_of_three_levels(tmp_path: Path) -> None:
     assert dataset.heads == {}
     for folder in (tmp_path / "2011_09_26", tmp_path / "2011_09_26" / names[0]):
         assert list(check_sources(open_dataset(f"kitti-raw:{folder}"))) == names[:1]
+    one = tmp_path / "2011_09_26" / names[0]
+    for spec in (f"kitti-raw:{tmp_path}?video={names[0]}", f"kitti-raw:{one}?video={names[0]}", f"kitti-raw:{one}"):
+        assert (open_recording(spec).name, len(open_recording(spec))) == (names[0], 1)
     with pytest.raises(DataError, match="holds no drive"):
         open_dataset(f"kitti-raw:{tmp_path / '2011_09_26' / names[0] / 'velodyne_points'}")
 

@@ -36,6 +36,10 @@ def test_what_exists_is_a_path_whatever_it_is_called(tmp_path: Path, monkeypatch
         assert (parse_spec(name).name, parse_spec(name).target, parse_spec(name).options) == ("", name, {})
 
 
+def test_a_spec_may_be_longer_than_any_path() -> None:
+    assert parse_spec(f"sim:room?{'&'.join(f'option{number}=1' for number in range(1000))}").target == "room"
+
+
 def test_a_home_that_does_not_exist_is_a_sentence() -> None:
     with pytest.raises(DataError, match=r"mars:~nobody-at-all/x: .*; write the path out"):
         _ = parse_spec("mars:~nobody-at-all/x").path

@@ -172,9 +172,7 @@ def _refuse_other_data(metadata: AdapterMetadata, data: DataDescription) -> None
             f"set data.features to {list(metadata.feature_names)}"
         )
     for task in of_scope(TASKS, Scope.WINDOW, Scope.FRAME):
-        classes, own = (
-            {c.id: c.name for c in heads.get(task, ())} for heads in (data.heads, metadata.heads)
-        )
+        classes, own = ({c.id: c.name for c in heads.get(task, ())} for heads in (data.heads, metadata.heads))
         if own and classes != own:
             raise ConfigError(
                 f"the {task} head of bundle {metadata.name!r} knows {', '.join(own.values())}; the data have "

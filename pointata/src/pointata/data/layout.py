@@ -52,6 +52,7 @@ def dataset_layouts() -> dict[str, Layout]:
 
 @cache
 def _declared(kind: str) -> dict[str, Layout]:
+    """In the order of the files' names: of several that recognise a path the first opens it."""
     package = import_module("pointata.data.formats")
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     modules = [import_module(f"{package.__name__}.{name}") for name in names]

@@ -41,7 +41,7 @@ def open_recording(spec: str | Path, features: Sequence[str] | str | None = (), 
     return recording
 
 
-def open_dataset(spec: str | Path | Spec) -> Dataset:
+def open_dataset(spec: str | Path) -> Dataset:
     """Open a data set.
 
     Args:
@@ -51,14 +51,16 @@ def open_dataset(spec: str | Path | Spec) -> Dataset:
     Raises:
         DataError: no such name, path or option, or the data set is not as it should be.
     """
-    given = spec if isinstance(spec, Spec) else _parsed(spec)
-    layout = _dataset_layout(given)
+    return _opened_dataset(_parsed(spec))
+
+
+def _opened_dataset(spec: Spec) -> Dataset:
+    layout = _dataset_layout(spec)
     if layout is None:
-        raise _not_a_dataset(given)
-    wanted = given.options.get(_VIDEO)
-    options = {name: value for name, value in given.options.items() if name != _VIDEO}
-    target = _target(given, layout)
-    dataset: Dataset = layout.opener(target, **typed_options(given, options, layout.options(given)))
+        raise _not_a_dataset(spec)
+    wanted = spec.options.get(_VIDEO)
+    options = {name: value for name, value in spec.options.items() if name != _VIDEO}
+    dataset: Dataset = layout.opener(_target(spec, layout), **typed_options(spec, options, layout.options(spec)))
     return dataset if wanted is None else replace(dataset, videos=(dataset.video(wanted),))
 
 
@@ -113,7 +115,8 @@ def _recording_layout(spec: Spec) -> Layout | None:
     layouts = recording_layouts()
     if spec.name:
         layout = layouts.get(spec.name)
-        return layout if layout and (layout.recognises(spec) or _dataset_layout(spec) is None) else None
+        of_dataset = _dataset_layout(spec) is not None
+        return None if of_dataset and (_VIDEO in spec.options or not (layout and layout.recognises(spec))) else layout
     if not spec.path.exists():
         raise DataError(f"{spec.path} does not exist; known are\n{known_layouts()}")
     found = _recognised(spec, layouts)
@@ -163,7 +166,7 @@ def _not_a_dataset(spec: Spec) -> DataError:
 
 def _only_video(spec: Spec) -> Recording:
     """The one video of a data set, or the one that is named."""
-    dataset = open_dataset(spec)
+    dataset = _opened_dataset(spec)
     first, *others = dataset.videos
     if others:
         and_so_on = f"{', '.join(video.name for video in others[:3])}{', ...' if len(others) > 3 else ''}"

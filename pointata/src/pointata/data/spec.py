@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def parse_spec(text: str | Path) -> Spec:
         DataError: an option that is not written option=value.
     """
     whole = Spec(str(text), "", str(text), {})
-    if isinstance(text, Path) or whole.path.exists():
+    if isinstance(text, Path) or os.path.exists(whole.path):
         return whole
     place, _, query = text.partition("?")
     options = {}
