@@ -56,7 +56,7 @@ class Served(Protocol):
 
 
 def read_arguments(argv: Sequence[str]) -> None:
-    """Answer --help and refuse what is no ROS argument, as argparse does.
+    """Answer --help and refuse what is not a ROS argument, as argparse does.
 
     Args:
         argv: of the process, the program first.

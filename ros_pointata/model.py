@@ -11,7 +11,7 @@ from ros_pointata.config.parameters import Parameters
 
 
 class ModelMetadata(Protocol):
-    """What a weight bundle says of itself."""
+    """The metadata of a weight bundle."""
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ class Model(Protocol):
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the bundle says of itself."""
+        """The metadata of the bundle."""
         ...
 
     @property

@@ -56,7 +56,7 @@ class PointataNode(LifecycleNode):
         """Load the weights and open the outputs; FAILURE, with a sentence, where that is not possible."""
         try:
             if self._refused:
-                raise ConfigError("; ".join(self._refused.values()) + "; set it anew, then configure")
+                raise ConfigError("; ".join(self._refused.values()) + "; set it again, then configure")
             self._runtime = Runtime(self, read(self), self._load_model, self.health, self.ending)
         except Exception as error:
             self._report_failure(error)

@@ -13,7 +13,7 @@ from ros_pointata.monitoring.health import Health
 
 #: Topics of the warnings; they are taken back when the input is closed.
 SILENCE, INPUT_QOS = "input silence", "input qos"
-#: A start without publishers, and a silence although there are some, that are no news yet, seconds.
+#: A start without publishers, and a silence although there are some, that are not worth a warning yet, seconds.
 START_S, SILENCE_S = 1.0, 5.0
 _LISTED = 5
 _CLOUD = "sensor_msgs/msg/PointCloud2"

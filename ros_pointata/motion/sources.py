@@ -120,7 +120,7 @@ class TfMotion:
         try:
             latest = self._lookup(frame_id, Time(), Duration())
         except self._errors as error:
-            return PoseEstimate(np.eye(4), known=False, warning=f"tf knows no pose: {error}")
+            return PoseEstimate(np.eye(4), known=False, warning=f"tf has no pose: {error}")
         return PoseEstimate(latest, warning=f"the latest pose of tf stands in: {reason}")
 
     def close(self) -> None:

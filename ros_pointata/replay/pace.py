@@ -1,4 +1,4 @@
-"""When each frame of a replay is due; knows nothing of ROS."""
+"""When each frame of a replay is due; without ROS."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

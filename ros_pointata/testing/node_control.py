@@ -24,7 +24,7 @@ class NodeControl:
     Args:
         node: that owns the clients.
         target: full name of the lifecycle node.
-        check: raises where waiting is in vain, as when the process has ended.
+        check: raises where waiting is pointless, as when the process has ended.
     """
 
     def __init__(self, node: Node, target: str, check: Callable[[], None]) -> None:

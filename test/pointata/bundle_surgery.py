@@ -26,7 +26,7 @@ def parts(path: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
 
 
 def write_parts(path: Path, table: Mapping[str, Any], header: str, tensors: bytes) -> Path:
-    """The way back; the bundle's own header as text, whatever it says."""
+    """The inverse; the bundle's own header as text, whatever it says."""
     text = json.dumps({"__metadata__": {"pointata": header}, **table}).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + tensors)
     return path

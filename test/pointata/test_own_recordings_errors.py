@@ -80,7 +80,7 @@ MANIFEST_ERRORS: list[tuple[str, str, str]] = [
     (ENTRY_A, ENTRY_A.replace(", split: train", ""), r"line 6 \(recordings\[0\]\): split is missing"),
     (ENTRY_A, ENTRY_A.replace("train", "val"), r"line 7 .*: subject ann is in train here and in val at .*6"),
     (ENTRY_A, ENTRY_A.replace("subject: ann", "subject: bob"), "subject bob is in test here and in train"),
-    (ENTRY_A, ENTRY_A.replace("path: a", "path: a, topic: /points"), r"\[0\]\): topic /points is given, .* no bag"),
+    (ENTRY_A, ENTRY_A.replace("path: a", "path: a, topic: /points"), r"\[0\]\): topic /points is given, .* not a bag"),
     (ENTRY_A, ENTRY_A.replace("path: a", "path: a, labels: nowhere"), r"\[0\].labels\): .*nowhere does not exist"),
     (ENTRY_A, ENTRY_A.replace("path: a", "path: a, labels: b"), r"line 6 \(recordings\[0\]\): .*/b holds no \*.npy"),
     ("{from: 0.3, to: 9, action: sit}", "{from: 0.1, to: 9, action: sit}",

@@ -308,7 +308,7 @@ def test_depth_poses_stamps_and_rate(depth_folder: Path) -> None:
         ("frame-000002.depth.png", lambda p: p.write_text("no image"), "cannot be read as an image"),
         ("frame-000002.pose.txt", Path.unlink, "missing"),
         ("frame-000002.pose.txt", lambda p: p.write_text("1 0\n0 1\n"), "4 rows of 4"),
-        ("frame-000002.pose.txt", lambda p: p.write_text(numbers_text(*np.zeros((4, 4)))), "no rigid"),
+        ("frame-000002.pose.txt", lambda p: p.write_text(numbers_text(*np.zeros((4, 4)))), "not a rigid"),
         ("frame-000002.pose.txt", lambda p: p.write_text(numbers_text(*np.full((4, 4), np.nan))), "finite"),
         ("camera-intrinsics.txt", Path.unlink, "missing"),
         ("camera-intrinsics.txt", lambda p: p.write_text(numbers_text(*np.zeros((3, 3)))), "focal lengths"),

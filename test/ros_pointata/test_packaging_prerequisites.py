@@ -129,7 +129,7 @@ def test_another_python_is_asked_for_where_this_one_does_not_fit(machine: Machin
     machine.command("python3.9", "exit 1")
     done = machine.examine(python)
     assert done.returncode == 1
-    assert done.stderr == f"{python} is no Python 3.10 to 3.13: name one that is, as in: make PYTHON=python3.12\n"
+    assert done.stderr == f"{python} is not Python 3.10 to 3.13: name one that is, as in: make PYTHON=python3.12\n"
 
 
 def test_every_library_that_open3d_loads_is_looked_for() -> None:

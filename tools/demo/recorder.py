@@ -44,7 +44,7 @@ class Recorder:
         self._bundles: dict[str, str] = {}
         self._lists: dict[str, tuple[ClassInfo, ...]] = {}
         segmentation = f"{target}/output/pointcloud/segmentation"
-        listen: Any = node.create_subscription  # rclpy's annotation knows no callback that takes the message info
+        listen: Any = node.create_subscription  # rclpy's annotation lacks the callback that takes the message info
         self._subscriptions = [
             listen(PointCloud2, topic, self._on_cloud, _STREAM),
             listen(ActionPrediction, f"{topic}/truth/action", self._on_true_action, _STREAM),

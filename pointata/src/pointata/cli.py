@@ -20,7 +20,7 @@ def info(arguments: Sequence[str]) -> None:
     from pointata.bundles.bundle import describe
     from pointata.bundles.catalogue import shipped_bundles
 
-    parser = Parser("info", "Show what a bundle says of itself.", "pointata info sim_room")
+    parser = Parser("info", "Show the metadata of bundles.", "pointata info sim_room")
     parser.add_argument("models", nargs="*", help="bundles: paths or shipped names; none for all shipped ones")
     for name in parser.parse_args(arguments).models or shipped_bundles():
         sys.stdout.write(yaml.safe_dump({name: describe(name)}, sort_keys=False, default_flow_style=None, width=120))
@@ -60,7 +60,7 @@ COMMANDS = {
     ),
     "evaluate": Command("pointata.evaluation.command", "run", "", "measure a bundle on recordings or a data set"),
     "check-data": Command("pointata.data.check", "run", "", "say what a data set holds, and whether it can be read"),
-    "info": Command("pointata.cli", "info", "", "show what a bundle says of itself"),
+    "info": Command("pointata.cli", "info", "", "show the metadata of bundles"),
 }  # fmt: skip
 
 

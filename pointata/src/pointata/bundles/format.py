@@ -56,7 +56,7 @@ def read_header(path: Path) -> dict[str, Any]:
     """The readable part of a bundle, checked field by field, without its weights.
 
     Raises:
-        BundleError: the file cannot be read, is no bundle, or says of itself what a bundle must not say.
+        BundleError: the file cannot be read, is not a bundle, or its metadata are wrong.
     """
     try:
         _require_small_header(path)

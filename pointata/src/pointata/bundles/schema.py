@@ -20,7 +20,7 @@ def refuse(where: str, value: Any, allowed: str) -> NoReturn:
 
 
 def shown(value: Any, most: int = 60) -> str:
-    """A value as a sentence shows it: JSON-like, cut where it is long; nothing of what is nested."""
+    """A value as a sentence shows it: JSON-like, cut where it is long, without what is nested."""
     if isinstance(value, Mapping):
         return f"a mapping of {len(value)}"
     if isinstance(value, list | tuple):

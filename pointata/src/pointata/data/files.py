@@ -60,7 +60,7 @@ def read_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
 
 
 def read_calibration(path: Path) -> dict[str, NDArray[np.float64]]:
-    """KITTI's `key: numbers` lines; lines whose value is no list of numbers are left out."""
+    """KITTI's `key: numbers` lines; lines whose value is not a list of numbers are left out."""
     result = {}
     for line in read_text(path).splitlines():
         key, colon, value = line.partition(":")

@@ -15,8 +15,8 @@ _DEPRECATED = r"torch\.ao\.quantization is deprecated|torch\.quantize_per_tensor
 class Int8Linear(nn.Module):
     """int8 by int8: activations are quantised as they come, as a whole.
 
-    Torch's own layer cannot be recorded in a graph: what holds its packed weights is no tensor. Here a recording packs
-    them itself, once.
+    Torch's own layer cannot be recorded in a graph, as its packed weights are not a tensor. Here a recording packs them
+    itself, once.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:

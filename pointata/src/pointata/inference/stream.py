@@ -86,7 +86,7 @@ class Stream:
         return None
 
     def append(self, frame: Frame) -> float:
-        """Make the frame the newest of the window; returns its time since the window's first frame ever, seconds."""
+        """Make the frame the newest of the window; returns the seconds since the first one after a reset."""
         if not self._stamps:
             self._origin_ns = frame.stamp_ns
         self._last = _Last(frame.stamp_ns, frame.frame_id, frame.layout, frame.pose_known)

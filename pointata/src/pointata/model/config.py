@@ -69,7 +69,7 @@ class NetworkConfig:
         return len(self.features) + self.height
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a bundle's metadata; `from_dict` is the way back."""
+        """Plain data for a bundle's metadata; `from_dict` is the inverse."""
         return asdict(self) | {"heads": dict(self.heads)}
 
     @classmethod

@@ -69,7 +69,7 @@ def import_checkpoint(path: Path) -> Backbone:
     for name, value in backbone.state_dict().items():
         official = official_name(name)
         if official not in given:
-            raise BundleError(f"{path} lacks {official}: it is no checkpoint of Point-MAE's encoder, or is incomplete")
+            raise BundleError(f"{path} lacks {official}: it is not a checkpoint of Point-MAE's encoder, or incomplete")
         found = given.pop(official)
         kernel = value.dim() == 2 and official.startswith("encoder.")  # a 1 x 1 convolution stands for a linear layer
         wanted = (*value.shape, 1) if kernel else tuple(value.shape)
@@ -87,7 +87,7 @@ def _encoder_state(path: Path) -> dict[str, Tensor]:
     content = _load(path)
     state = content.get("base_model") if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise BundleError(f"{path} holds no state dict named base_model: it is no checkpoint of Point-MAE's")
+        raise BundleError(f"{path} holds no state dict named base_model: it is not a checkpoint of Point-MAE")
     named = {str(name).removeprefix("module."): value for name, value in state.items()}
     pretrained = any(name.startswith(_PRETRAINED) for name in named)
     needless = _DECODER if pretrained else _CLASSIFIER
@@ -111,5 +111,5 @@ def _load(path: Path) -> Any:
         raise BundleError(
             f"{path} is not loaded: it is damaged, or holds more than tensors and numbers and could run code ({reason})"
         ) from error
-    except Exception as error:  # bytes that are no checkpoint lead torch's readers to errors of any kind
+    except Exception as error:  # bytes that are not a checkpoint lead torch's readers to errors of any kind
         raise BundleError(f"{path} cannot be read as a PyTorch checkpoint ({error}): download it again") from error

@@ -76,8 +76,8 @@ class MiniPointNet(nn.Module):
             first = first + extra
         hidden = F.relu(self.first_norm(first), inplace=True)
         whole = self.first_out(hidden).amax(dim=-2, keepdim=True)  # (..., 1, h1)
-        # Linear(concat(whole, first_out(hidden))): the part of `whole` once a group instead of once a point, and
-        # without a nonlinearity between them the two layers on `hidden` are one; a frozen norm is part of the weights
+        # second_in(concat(whole, first_out(hidden))): the part of `whole` is computed once a group instead of once a
+        # point, second_in after first_out is fused into one matrix, and a frozen norm is folded into the weights
         on_whole, on_points = self.second_in.weight.chunk(2, dim=1)
         bias: Tensor = self.second_in.bias
         if not self.second_norm.training:

@@ -120,7 +120,7 @@ def accuracy(model: ShapeClassifier, shapes: ShapeSet, density: Density) -> floa
     """Share of the labelled shapes whose class is found."""
     known = np.flatnonzero(shapes.labels >= 0)
     if not len(known):
-        raise DataError("there is no labelled shape to test on: add meshes, or put some into a folder named test")
+        raise DataError("there are no labelled shapes to test on: add meshes, or put some into a folder named test")
     right = 0
     for start in range(0, len(known), 64):
         part = known[start : start + 64]

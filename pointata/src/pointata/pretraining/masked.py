@@ -1,4 +1,4 @@
-"""Masked autoencoding (Point-MAE's objective): the backbone sees 40 % of a frame's groups and tells the rest."""
+"""Masked autoencoding (Point-MAE's objective): 40 % of a frame's groups are seen, the others predicted."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Charts of a report as inline SVG, coloured by the page's own variables so that they follow light and dark.
 
-Needs matplotlib, for the places of the ticks alone: its own SVG knows no variables of the page.
+Needs matplotlib, for the places of the ticks alone: its own SVG cannot use the page's variables.
 """
 
 from collections.abc import Sequence

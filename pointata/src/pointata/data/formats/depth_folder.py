@@ -90,7 +90,7 @@ class DepthFolderRecording(IndexedRecording):
                     raise DataError(f"{path}: focal lengths must be positive, got {matrix[0, 0]} and {matrix[1, 1]}")
                 return matrix
         path = self.folder / "camera-intrinsics.txt"
-        raise DataError(f"{path} is missing: write the 3 x 3 camera matrix (pixels) there")
+        raise DataError(f"{path} is missing: write the 3 x 3 camera matrix (pixels) to it")
 
     def _read_pose(self, image: Path) -> NDArray[np.float64]:
         """T_world_camera of an image."""
@@ -101,7 +101,7 @@ class DepthFolderRecording(IndexedRecording):
             raise DataError(f"{path} is missing while other images have poses; add it or remove {image.name}")
         pose = read_matrix(path, (4, 4))
         if not is_rigid(pose):
-            raise DataError(f"{path} is no rigid camera-to-world transform; remove {image.name} (tracking was lost)")
+            raise DataError(f"{path} is not a rigid camera-to-world transform; remove {image.name} (tracking was lost)")
         return pose
 
 

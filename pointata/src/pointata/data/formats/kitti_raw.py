@@ -136,7 +136,7 @@ def _read_imu_calibration(path: Path) -> NDArray[np.float64]:
         raise DataError(f"{path} must hold a line 'R:' of 9 numbers and a line 'T:' of 3")
     T_velo_imu = rigid(entries["R"].reshape(3, 3), entries["T"])
     if not is_rigid(T_velo_imu):
-        raise DataError(f"{path} holds no rigid transform (R: a rotation, T: metres); copy it again")
+        raise DataError(f"{path} does not hold a rigid transform (R: a rotation, T: metres); copy it again")
     return T_velo_imu
 
 

@@ -128,7 +128,7 @@ def _read_columns(file: Path) -> NDArray[np.float64]:
             f"{_LARGEST} numbers"
         )
     if not (np.isfinite(columns[0]).all() and (np.abs(columns[7]) < 4e9).all()):
-        raise DataError(f"{file} has frame numbers or unix times (s) that are none; copy it again")
+        raise DataError(f"{file} has frame numbers or unix times (s) that are not numbers or times; copy it again")
     return columns
 
 

@@ -56,7 +56,7 @@ def open_npz(file: Path) -> tuple[Reader, Sequence[str]]:
                     return read_npy(stream, entries[name].file_size)
             except Exception as error:  # as above; header and array readers likewise
                 problem = f"{file}: array {name} cannot be read ({error})"
-                raise DataError(f"{problem}; write it anew with numpy.savez") from error
+                raise DataError(f"{problem}; write it again with numpy.savez") from error
 
     with open_archive(file) as (_, entries):
         return read, tuple(entries)

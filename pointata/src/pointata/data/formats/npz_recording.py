@@ -23,7 +23,7 @@ from pointata.tasks.scope import Scope
 
 #: Labels of points for tasks with classes of their own, by the tasks' names.
 _OTHER_LABELS = tuple(task for task in of_scope(TASKS, Scope.POINT) if TASKS[task].classes is not None)
-#: Names in a file that are no feature.
+#: Names in a file that are not features.
 RESERVED = ("points", "stamp", "stamp_ns", "labels", "T_world_sensor", *_OTHER_LABELS)
 
 #: Stamps lie within 146 years of 1970, nanoseconds: differences of any two can be told.

@@ -139,7 +139,7 @@ def _open(path: Path, topic: str | None, features: tuple[str, ...]) -> Recording
     if path.suffix in (".mcap", ".db3", ".bag") or (path / "metadata.yaml").is_file():
         return open_recording(path, topic=topic, features=features)
     if topic is not None:
-        raise DataError(f"topic {topic} is given, but {path} is no bag")
+        raise DataError(f"topic {topic} is given, but {path} is not a bag")
     if path.is_dir() and any(path.glob("*.npz")):
         return NpzFolderRecording(path, features)
     if names_dataset(path):

@@ -146,7 +146,7 @@ class SemanticKittiRecording(IndexedRecording):
             raise DataError(f"{calibration} must hold a line 'Tr:' of 12 numbers (LiDAR to camera)")
         T_camera_velo = _from_rows(entries["Tr"])
         if not is_rigid(T_camera_velo):
-            raise DataError(f"{calibration}: 'Tr:' is no rigid transform from LiDAR to camera; copy it again")
+            raise DataError(f"{calibration}: 'Tr:' is not a rigid transform from LiDAR to camera; copy it again")
         rows = read_matrix(self.folder / "poses.txt", (-1, 12))
         if self._numbers[-1] >= len(rows):
             path = self.folder / "poses.txt"
