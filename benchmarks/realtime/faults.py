@@ -193,7 +193,7 @@ def under_faults(seconds: float, hz: float, folder: Path) -> bool:
         terms = " + ".join(f"{name} {counts[name]}" for name in FRAME_COUNTERS[1:] if counts[name])
         sys.stdout.write(
             f"sent {client.sent} ({faulty} faulty), received {counts['received']} = {terms}\n"
-            f"answers {len(client.answers)}, {unclear} with a score that is no number\n"
+            f"answers {len(client.answers)}, {unclear} with a score that is not a number\n"
             + "".join(f"said: {text}\n" for text in sorted(client.complaints))
         )
     return client.sent == counts["received"] == accounted and not unclear

@@ -40,7 +40,7 @@ def random_network(network: NetworkConfig) -> PointATA:
 
 
 def metadata(network: NetworkConfig, frame_period_s: float = 0.1, points: int = 2048) -> AdapterMetadata:
-    """What a bundle of the network would say of itself: so many points a frame, thinned to 20 cm."""
+    """The metadata of a bundle of the network: so many points a frame, thinned to 20 cm."""
     return AdapterMetadata(
         name=f"random_{network.backbone.width}",
         network=network,

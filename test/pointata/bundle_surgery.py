@@ -33,7 +33,7 @@ def write_parts(path: Path, table: Mapping[str, Any], header: str, tensors: byte
 
 
 def change_header(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """Change what a bundle says of itself; its tensors stay as they are."""
+    """Change a bundle's metadata; its tensors stay as they are."""
     table, header, tensors = parts(path)
     change(header)
     return write_parts(path, table, json.dumps(header), tensors)

@@ -1,4 +1,4 @@
-"""What a bundle says of itself, field by field: a shipped bundle with one value changed is refused with a sentence."""
+"""The metadata of a bundle, field by field: a shipped bundle with one value changed is refused with a sentence."""
 
 import json
 import os

@@ -76,4 +76,4 @@ def test_else_the_latest_with_a_warning(source: tuple[TfMotion, StandInBuffer]) 
 def test_else_unknown_with_a_warning(source: tuple[TfMotion, StandInBuffer]) -> None:
     estimate = source[0].pose_at(7, "lidar")
     assert not estimate.known
-    assert "tf knows no pose" in estimate.warning
+    assert "tf has no pose" in estimate.warning

@@ -134,7 +134,7 @@ def all_points(scores: Sequence[ScenarioScore]) -> ConfusionMatrix | None:
 
 
 def finite(value: float) -> float | None:
-    """JSON knows no NaN."""
+    """JSON cannot express NaN."""
     return float(value) if math.isfinite(value) else None
 
 

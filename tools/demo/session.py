@@ -176,7 +176,7 @@ class Session:
             time.sleep(0.05)
 
     def _check(self) -> None:
-        """Raise where going on is in vain: the user stops it, the node has ended, or the recorder failed."""
+        """Raise where there is no point in going on: the user stops it, the node has ended, or the recorder failed."""
         self._interrupted()
         self._node.require_running()
         self._spinner.check()

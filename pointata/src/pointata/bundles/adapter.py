@@ -27,7 +27,7 @@ def save_bundle(folder: Path, model: PointATA, metadata: AdapterMetadata, replac
     Args:
         folder: made where it does not exist.
         model: the network.
-        metadata: what the adapter bundle says of itself.
+        metadata: those of the adapter bundle.
         replace_backbone: overwrite another backbone of that name; adapters that belong to it are refused from then on.
 
     Raises:
@@ -97,7 +97,7 @@ def state_score(
 
 
 def read_adapter_metadata(path: Path) -> AdapterMetadata:
-    """What an adapter bundle says of itself."""
+    """The metadata of an adapter bundle."""
     return _read_adapter(path)[1]
 
 
@@ -112,7 +112,7 @@ def build_network(
 ) -> PointATA:
     """Build the network of an adapter bundle, in eval mode, float32, on the CPU.
 
-    Nothing of what a file says is believed before its tensors have the shapes that follow from it: until then no memory
+    No claim of a file is trusted before its tensors have the shapes that follow from it: until then no memory
     is taken.
 
     Args:

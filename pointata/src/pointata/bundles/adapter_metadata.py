@@ -63,7 +63,7 @@ def backbone_config(network: Mapping[str, Any]) -> BackboneConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterMetadata(NetworkMetadata):
-    """What an adapter bundle, of a PointATA, says of itself."""
+    """The metadata of an adapter bundle of a PointATA."""
 
     network: NetworkConfig
     """Architecture."""

@@ -61,12 +61,12 @@ def load_bundle(name: str, backbone: str | None = None) -> tuple[StreamingNetwor
 
 
 def read_metadata(name: str) -> NetworkMetadata:
-    """What the bundle of a network, given by name or path, says of itself."""
+    """The metadata of a network's bundle, given by name or path."""
     return _read(resolve(name))[2]
 
 
 def describe(name: str) -> dict[str, Any]:
-    """What a bundle of any kind (of a network, backbone, aligned embedder), given by name or path, says of itself."""
+    """The header of a bundle of any kind (network, backbone, aligned embedder), given by name or path."""
     header = read_header(resolve(name))
     kind = header["kind"]
     return {"kind": kind, **read_metadata(name).to_dict()} if kind in _KINDS else header

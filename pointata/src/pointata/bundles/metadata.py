@@ -28,7 +28,7 @@ ORIGIN: Mapping[str, Rule[Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkMetadata(ABC):
-    """What the bundle of a network says of itself; each kind of network adds what it needs."""
+    """The metadata of a network's bundle; each kind of network adds what it needs."""
 
     name: str
     """Name of the bundle."""
@@ -123,7 +123,7 @@ class NetworkMetadata(ABC):
 
     @classmethod
     def from_dict(cls: type[Metadata], data: Mapping[str, Any]) -> Metadata:
-        """The way back from `to_dict`.
+        """The inverse of `to_dict`.
 
         Raises:
             ConfigError: a field is missing or unknown, of a type or value that is not allowed, or contradicts another.
@@ -141,4 +141,4 @@ class NetworkMetadata(ABC):
 def check_file_name(name: str) -> None:
     """Refuse a name that cannot be a bundle's file."""
     if "/" in name or name in (".", ".."):
-        raise ConfigError(f"{name!r} is to name a bundle's file: it must not be empty or hold a slash, or be . or ..")
+        raise ConfigError(f"{name!r} is to name a bundle's file: it must not be empty, contain a slash, or be . or ..")

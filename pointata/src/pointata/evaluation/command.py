@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> None:
     """Parse the arguments, evaluate, print.
 
     Raises:
-        DataError: there was no frame, or all were rejected; the figures are printed nevertheless.
+        DataError: there were no frames, or all were rejected; the figures are printed all the same.
         KeyboardInterrupt: Ctrl-C; the figures so far are printed, and none is written.
     """
     given = _parser().parse_args(arguments)

@@ -246,7 +246,7 @@ def _require_small_metadata(file: Path) -> None:
     size = file.stat().st_size if file.is_file() else 0
     if size > _LARGEST_METADATA:
         problem = f"{file} has {size} bytes, at most {_LARGEST_METADATA} are read"
-        raise DataError(f"{problem}: write it anew (ros2 bag reindex)")
+        raise DataError(f"{problem}: rebuild it (ros2 bag reindex)")
 
 
 RECORDING = Layout(
