@@ -87,4 +87,4 @@ def require_same_backbone(path: Path, fingerprint: str) -> None:
     """Refuse a file that is not the backbone of that checksum."""
     header = read_header(path)
     if header["kind"] != "backbone" or header["checksum"] != fingerprint:
-        raise BundleError(f"{path} already already holds another backbone: write to another folder, or remove the file")
+        raise BundleError(f"{path} already holds another backbone: write to another folder, or remove the file")
