@@ -31,6 +31,9 @@ class ExecuteProcess(Entity): ...
 class IncludeLaunchDescription(Entity): ...
 
 
+class Shutdown(Entity): ...
+
+
 class LaunchContext(dict[str, str]): ...
 
 
@@ -48,7 +51,7 @@ _MODULES: dict[str, dict[str, Any]] = {
     "launch": {"LaunchDescription": Entity, "LaunchContext": LaunchContext, "LaunchDescriptionEntity": Entity},
     "launch.actions": {
         kind.__name__: kind
-        for kind in (DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription, OpaqueFunction)
+        for kind in (DeclareLaunchArgument, ExecuteProcess, IncludeLaunchDescription, OpaqueFunction, Shutdown)
     },
     "launch.conditions": {"IfCondition": IfCondition},
     "launch.launch_description_sources": {"PythonLaunchDescriptionSource": Entity},
