@@ -37,6 +37,7 @@ class Window:
         "A longer time without clouds (s, by their stamps) empties the window.",
         low=0.01,
         high=60.0,
+        live=True,
     )
     stride: int = _parameter(
         0,

@@ -11,6 +11,7 @@ from sensor_msgs.msg import PointCloud2
 from pointata.preprocessing.merging import RecentClouds
 from pointata.preprocessing.picking import FramePicker
 from ros_pointata.config.parameters import Parameters
+from ros_pointata.io.cloud import DecodedCloud
 from ros_pointata.io.publishers import Outputs
 from ros_pointata.io.qos import input_events, stream_profile
 from ros_pointata.model import overlaps
@@ -63,11 +64,12 @@ class Lane:
             overlap = overlaps(model, parameters.torch_threads)
             sampling = Sampling(slot, host.prepare, motion, overlap, health)
             self.sampler: Worker[Job] = Worker(sampling.handle, delivery.lose, name="pointata_sampler")
+            self._recent: RecentClouds[DecodedCloud] = RecentClouds(merge, window.max_gap_s)
             self._intake = Intake(
                 self.sampler.open_slot(delivery.drop),
                 delivery,
                 FramePicker(window.stride, model.metadata.frame_period_s),
-                RecentClouds(merge, window.max_gap_s),
+                self._recent,
                 model.metadata.feature_names,
                 health,
             )
@@ -100,6 +102,10 @@ class Lane:
         """Empty the window before the next cloud; returns at once. On the executor's thread."""
         self._intake.forget()
         self._host.reset(self._number, reason)
+
+    def take_over(self, parameters: Parameters) -> None:
+        """Go on with other values of the parameters that are `live`. On the executor's thread."""
+        self._recent.max_gap_s = parameters.window.max_gap_s
 
     def look(self) -> None:
         """Set and take back the warnings that only a look at clock and ROS graph can tell."""

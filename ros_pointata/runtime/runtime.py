@@ -57,6 +57,7 @@ class Runtime:
         """Go on with other values of the parameters that are `live`, from the next cloud on; the window stays."""
         self.parameters = parameters
         self._host.set_options(options_of(parameters))
+        self.lane.take_over(parameters)
 
     def drain(self) -> None:
         """Drop the waiting clouds and wait for those at hand, at most the patience for each thread."""

@@ -364,7 +364,11 @@ def test_live_parameters_reach_the_real_model_without_emptying_its_window() -> N
         refused = _set(harness, "crop.min_range_m", double_value=5.0, **number)
         assert not refused.successful
         assert "no point would be left" in refused.reason
-        assert not _set(harness, "window.max_gap_s", double_value=2.0, **number).successful
+        assert _set(harness, "window.max_gap_s", double_value=3.0, **number).successful
+        harness.publish(cloud(SECOND + 22 * STEP, points), answered=4)  # after a gap of 2 s
+        harness.publish(cloud(SECOND + 62 * STEP, points), answered=5)  # of 4 s
+        harness.wait_until(lambda: len(messages) == 5)
+        assert [message.frame_count for message in messages] == [1, 2, 3, 4, 1]
         assert "simulated data only" in harness.diagnosis("no complaints").message
 
 

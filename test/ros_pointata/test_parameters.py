@@ -111,6 +111,6 @@ def test_the_readme_names_the_parameters_that_can_be_changed_while_active() -> N
     assert {name.split(".")[0] for name in LIVE} == {"action", "crop", "window"}
     groups = [spec.name for spec in SPECS if spec.name.startswith(("action.", "crop.")) or spec.name in LIVE]
     assert groups == list(LIVE)
-    assert [name for name in LIVE if name.startswith("window.")] == ["window.min_frames"]
+    assert [name for name in LIVE if name.startswith("window.")] == ["window.min_frames", "window.max_gap_s"]
     readme = " ".join((Path(__file__).resolve().parents[2] / "README.md").read_text().split())
-    assert "`action.*`, `crop.*` and `window.min_frames` can be changed while the node is active" in readme
+    assert "`action.*`, `crop.*`, `window.min_frames` and `window.max_gap_s` can be changed while the node" in readme

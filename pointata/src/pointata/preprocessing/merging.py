@@ -30,7 +30,7 @@ class RecentClouds(Generic[Cloud]):
     def __init__(self, count: int, max_gap_s: float) -> None:
         self.count = count
         self._clouds: deque[Cloud] = deque(maxlen=count)
-        self._max_gap_s = max_gap_s
+        self.max_gap_s = max_gap_s
         self._stamp_ns = 0
         self._kind: Hashable = None
 
@@ -45,7 +45,7 @@ class RecentClouds(Generic[Cloud]):
         Returns:
             At most n clouds, oldest first; this one is the last.
         """
-        if kind != self._kind or not 0 <= (stamp_ns - self._stamp_ns) / 1e9 <= self._max_gap_s:
+        if kind != self._kind or not 0 <= (stamp_ns - self._stamp_ns) / 1e9 <= self.max_gap_s:
             self._clouds.clear()
         self._stamp_ns, self._kind = stamp_ns, kind
         self._clouds.append(cloud)
