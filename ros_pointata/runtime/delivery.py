@@ -2,14 +2,20 @@
 
 import traceback
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Protocol
 
 from pointata import DataError, Prediction
 from pointata.text import cut
 from ros_pointata.io.cloud import DecodedCloud
+from ros_pointata.io.messages import UNKNOWN
+from ros_pointata.model import ModelMetadata
 from ros_pointata.monitoring.continuity import Continuity
 from ros_pointata.monitoring.health import LONGEST, Health
 from ros_pointata.runtime.clock import StageClock
+
+#: Least time between two lines of the log about actions, seconds.
+_QUIET_S = 1.0
 
 
 class Sink(Protocol):
@@ -43,14 +49,17 @@ class Delivery:
 
     Args:
         sink: where predictions go.
-        window_frames: frames of a full window.
+        metadata: of the model.
         health: what is counted and noted.
         logger: of the node.
     """
 
-    def __init__(self, sink: Sink, window_frames: int, health: Health, logger: Any) -> None:
+    def __init__(self, sink: Sink, metadata: ModelMetadata, health: Health, logger: Any) -> None:
         self._sink = sink
-        self._window_frames = window_frames
+        self._window_frames = metadata.window_frames
+        self._actions = metadata.heads.get("action", ())
+        self._said: str | None = None
+        self._said_at = float("-inf")
         self._health = health
         self._logger = logger
         self._continuity = Continuity()
@@ -66,6 +75,7 @@ class Delivery:
         stages = item.clock.stop("publish")
         self._sink.publish_timings(item.cloud, stages)
         self._continuity.add(prediction.reset_reason or "")
+        self._say(prediction, stages["total"])
         self._note(prediction, stages["total"])  # last: what was counted as answered must not fail after that
 
     def lose(self, error: Exception) -> bool:
@@ -92,6 +102,19 @@ class Delivery:
         self._health.count("resets")
         self._health.note("last reset", reason)
         self._logger.info(f"window emptied: {reason}")
+
+    def _say(self, prediction: Prediction, latency_ms: float) -> None:
+        """The first answer, and every other action that lasts."""
+        if self._said is None:
+            self._logger.info(f"the first cloud was answered after {latency_ms:.0f} ms")
+            self._said = ""
+        action = prediction.action
+        if action is None:
+            return
+        label = UNKNOWN if action.unknown else self._actions[action.class_id].name
+        if label != self._said and monotonic() - self._said_at > _QUIET_S:
+            self._logger.info(f"action: {label}")
+            self._said, self._said_at = label, monotonic()
 
     def _reject(self, error: DataError) -> None:
         self._health.count("rejected")

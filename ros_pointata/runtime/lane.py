@@ -58,7 +58,7 @@ class Lane:
             stack.callback(motion.close)
             self._outputs = Outputs(node, model.metadata, parameters.output, health)
             stack.callback(self._outputs.close)
-            delivery = Delivery(self._outputs, model.metadata.window_frames, health, node.get_logger())
+            delivery = Delivery(self._outputs, model.metadata, health, node.get_logger())
             slot = host.connect(delivery)
             self._number = slot.number
             overlap = overlaps(model, parameters.torch_threads)

@@ -9,7 +9,7 @@ import numpy as np
 from node_harness import cloud, some_points
 from sensor_msgs.msg import PointCloud2
 
-from pointata import DataError, Frame, InferenceError, Prediction
+from pointata import ActionResult, DataError, Frame, InferenceError, Prediction
 from pointata.inference.options import PredictorOptions
 from pointata.inference.stream import Stream
 from pointata.preprocessing.merging import RecentClouds
@@ -36,8 +36,9 @@ class Model:
     """Prepares at once; answers when it is let, and fails at some stamps."""
 
     def __init__(self, streams: int = 1) -> None:
-        self.metadata: Any = SimpleNamespace(window_frames=4, feature_names=())
+        self.metadata: Any = SimpleNamespace(window_frames=4, feature_names=(), heads={})
         self.device, self.precision = "cpu", "none"
+        self.action: ActionResult | None = None
         self.prepared: list[int] = []
         self.batches: list[dict[int, int]] = []
         self.entered = threading.Semaphore(0)
@@ -72,7 +73,8 @@ class Model:
         if reason is not None:
             stream.reset()
         stream.append(frame)
-        return Prediction(frame.stamp_ns, stream.window_start_ns, stream.frame_count, reset_reason=reason)
+        results = {} if self.action is None else {"action": self.action}
+        return Prediction(frame.stamp_ns, stream.window_start_ns, stream.frame_count, results, reset_reason=reason)
 
     def reset(self, stream: int) -> None:
         self._streams[stream].reset()
@@ -94,9 +96,10 @@ class RigLane:
             publish=lambda _, prediction: self.answers.append(prediction),
             publish_timings=lambda _, timings: self.timings.append(timings),
         )
-        logger = SimpleNamespace(error=lambda *_: None, warning=lambda *_, **__: None, info=lambda *_: None)
+        self.log: list[str] = []
+        logger = SimpleNamespace(error=lambda *_: None, warning=lambda *_, **__: None, info=self.log.append)
         motion: Any = SimpleNamespace(pose_at=lambda *_: self.pose)
-        delivery = Delivery(self.sink, 4, self.health, logger)
+        delivery = Delivery(self.sink, host.model.metadata, self.health, logger)
         self.slot = host.connect(delivery)
         sampling = Sampling(self.slot, host.prepare, motion, overlap, self.health)
         self.sampler: Worker[Job] = Worker(sampling.handle, delivery.lose, "test_sampler")

@@ -1,6 +1,7 @@
 """The stages of a lane: what runs beside what, what is prepared for nothing, and what an error costs."""
 
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,9 @@ pytest.importorskip("ros_pointata.msg", reason="needs the generated messages of 
 from lane_rig import UNPREPARED, UNUSABLE, Model, Rig
 
 import ros_pointata.model
+import ros_pointata.runtime.delivery
+from pointata import ActionResult
+from pointata.classes import class_list
 from ros_pointata.motion.buffer import PoseEstimate
 
 
@@ -158,3 +162,21 @@ def test_what_fails_when_the_outputs_are_gone_is_a_dropped_cloud(rig: Rig, monke
     rig.settle()
     counts = lane.health.counts()
     assert (counts["dropped"], counts["failed"], counts["resets"]) == (1, 0, 0)
+
+
+def test_the_log_tells_of_the_first_answer_and_of_actions_that_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model()
+    model.metadata.heads["action"] = class_list(("stand", (255, 0, 0)), ("walk", (0, 255, 0)))
+    rig = Rig(model)
+    (lane,) = rig.lanes
+    given = ((0.0, 0, True), (0.1, 0, False), (1.2, 1, False), (1.3, 0, False), (3.0, 1, False), (3.1, 1, True))
+    for number, (now, class_id, unknown) in enumerate((*given, (4.5, 1, True))):
+        monkeypatch.setattr(ros_pointata.runtime.delivery, "monotonic", partial(float, now))
+        model.action = ActionResult(class_id, 0.5, np.full(2, 0.5, np.float32), unknown)
+        model.go.release()
+        lane.send(20 + number)
+        rig.settle()
+    first, *actions = lane.log
+    assert first.startswith("the first cloud was answered after ")
+    assert actions == ["action: unknown", "action: walk", "action: unknown"]
+    rig.close()
