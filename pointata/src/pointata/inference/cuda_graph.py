@@ -33,7 +33,7 @@ class GraphedStep:
         Raises:
             RuntimeError: an operation cannot be captured.
         """
-        device = next(network.parameters()).device
+        device = next(iter(present(inputs).values())).device
         with torch.inference_mode():
             self._inputs, self._state = cloned(inputs), cloned(state)
             stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
