@@ -17,7 +17,6 @@ from pointata.alignment.transport.otdd import otdd
 from pointata.alignment.transport.sinkhorn import sinkhorn_divergence
 from pointata.errors import ConfigError, DataError
 from pointata.model.backbone import Backbone
-from pointata.model.correspondence import correspond
 from pointata.model.pointata import PointATA
 from pointata.model.state import Clip
 from pointata.model.tensors import to_device
@@ -85,10 +84,7 @@ def shape_features(backbone: Backbone, points: Tensor, groups: int, group_size: 
 
 def clip_features(model: PointATA, clip: Clip) -> Tensor:
     """Features of clips: the embedder's tokens averaged over each clip, normalised as in `shape_features`: (B, D)."""
-    c = model.config
-    centres, patches, features = group(clip.points, c.groups, c.group_size, model.channels(clip))
-    past = correspond(clip, centres, model.initial_state(len(clip.points)))
-    tokens: Tensor = model.embedder(patches, features, past)  # (B, T, G, D)
+    *_, tokens = model.embed(clip, model.initial_state(len(clip.points)))
     return _normalised(tokens.mean((1, 2)))
 
 

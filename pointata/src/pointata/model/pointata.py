@@ -10,7 +10,7 @@ from pointata.model.adapter import PointVideoAdapter, with_history
 from pointata.model.backbone import Backbone
 from pointata.model.config import NetworkConfig
 from pointata.model.context import SpatialContextEncoder
-from pointata.model.correspondence import TAPS, correspond
+from pointata.model.correspondence import TAPS, Correspondences, correspond
 from pointata.model.embedder import PointAlignEmbedder
 from pointata.model.pooling import FramePool
 from pointata.model.state import Clip, StreamState
@@ -101,14 +101,18 @@ class PointATA(StreamingNetwork):
         height = z - lowest
         return height if clip.features is None else torch.cat([clip.features, height], dim=-1)
 
+    def embed(self, clip: Clip, state: StreamState) -> tuple[Tensor | None, Tensor, Correspondences, Tensor]:
+        """`channels`, token centres (B, T, G, 3), what they correspond to, and embedded tokens (B, T, G, D)."""
+        channels = self.channels(clip)
+        centres, patches, features = group(clip.points, self.config.groups, self.config.group_size, channels)
+        past = correspond(clip, centres, state)
+        return channels, centres, past, self.embedder(patches, features, past)
+
     def encode(self, clip: Clip, state: StreamState) -> tuple[Encoded, StreamState]:
         """Run the trunk over a chunk that continues `state`; what the heads remember is carried unchanged."""
         c = self.config
         batch, length = clip.points.shape[:2]
-        channels = self.channels(clip)
-        centres, patches, features = group(clip.points, c.groups, c.group_size, channels)
-        past = correspond(clip, centres, state)
-        tokens = self.embedder(patches, features, past)  # (B, T, G, D)
+        channels, centres, past, tokens = self.embed(clip, state)
         position = self.backbone.position(centres)
         near, offsets = self.context.surroundings(centres)
         depth = c.backbone.depth
