@@ -23,6 +23,6 @@ def described(**changes: Any) -> DataDescription:
         "simulated": False,
         "licence": "",
         "provenance": {"data": "toy"},
-        "class_counts": lambda: np.zeros(0, np.int64),
+        "class_counts": lambda task: np.zeros(0, np.int64),
     }
     return DataDescription(**(given | changes))

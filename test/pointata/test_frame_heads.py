@@ -51,7 +51,7 @@ def recording(frames: int, seed: int, unlabelled: Sequence[int] = ()) -> Sampled
     actions[list(unlabelled)] = -1
     return SampledRecording(
         points=points.astype(np.float32),
-        labels=np.zeros((frames, POINTS), np.uint8),
+        labels={},
         actions=actions,
         origins=rng.normal(size=(frames, 3)) * 0.01,
         stamps=0.1 * np.arange(frames, dtype=np.float64),

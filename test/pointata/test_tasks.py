@@ -66,8 +66,8 @@ def test_streams_training_and_frame_heads_apply_the_heads_alike() -> None:
     trained = Adaptation(AdaptSettings("name", "backbone", settle_frames=settle), model, described())
     assert video.neighbours is not None
     tail = replace(video, neighbours=video.neighbours[:, -dense:])
-    labels, actions = torch.zeros(2, 9, video.points.shape[2], dtype=torch.int64), torch.zeros(2, 9, dtype=torch.int64)
-    _, logits = trained.losses(ClipBatch(tail, labels, actions, torch.arange(2)))
+    labels = {"semantic": torch.zeros(2, 9, video.points.shape[2], dtype=torch.int64)}
+    _, logits = trained.losses(ClipBatch(tail, labels, torch.zeros(2, 9, dtype=torch.int64), torch.arange(2)))
     assert list(logits) == ["action", "segments", "semantic"]
     for task, scores in logits.items():
         newest = dense if TASKS[task].scope is Scope.POINT else 9 - settle

@@ -30,7 +30,7 @@ def recording(seed: int, frames: int = 9, points: int = 40) -> SampledRecording:
     rng = np.random.default_rng(seed)
     return SampledRecording(
         points=rng.normal(size=(frames, points, 3)).astype(np.float32),
-        labels=np.repeat(np.arange(frames, dtype=np.uint8)[:, None], points, axis=1),
+        labels={"semantic": np.repeat(np.arange(frames, dtype=np.uint8)[:, None], points, axis=1)},
         actions=100 * seed + np.arange(frames),
         origins=rng.normal(size=(frames, 3)),
         stamps=np.arange(frames, dtype=np.float64) / 10,
@@ -48,7 +48,7 @@ def test_fixed_clips_walk_through_the_recordings() -> None:
         clip, source, part = batch.clip, recordings[number], slice(start, start + 4)
         assert batch.videos.tolist() == [number]
         np.testing.assert_array_equal(clip.points[0], source.points[part])
-        np.testing.assert_array_equal(batch.labels[0], source.labels[part])
+        np.testing.assert_array_equal(batch.labels["semantic"][0], source.labels["semantic"][part])
         np.testing.assert_array_equal(batch.actions[0], source.actions[part])
         np.testing.assert_allclose(clip.origins[0], source.origins[part] - source.origins[start])
         np.testing.assert_allclose(clip.stamps[0], [0, 0.1, 0.2, 0.3], atol=1e-12)
@@ -59,7 +59,7 @@ def test_fixed_clips_walk_through_the_recordings() -> None:
             distance = np.linalg.norm(frame[:, None] - frame[None], axis=-1)
             np.testing.assert_array_equal(near, np.argsort(distance, axis=1)[:, :3])
     joined = collate([clips[0], clips[3]])
-    assert joined.labels.shape == (2, 4, 40)
+    assert joined.labels["semantic"].shape == (2, 4, 40)
     assert joined.actions[:, 0].tolist() == [100, 200]
     assert joined.videos.tolist() == [0, 1]
 
@@ -80,7 +80,7 @@ def test_drawn_clips_are_similar_images_of_what_was_recorded() -> None:
         seen.add((number, start))
         source, part = recordings[number - 1], slice(start, start + 4)
         np.testing.assert_array_equal(batch.actions[0], source.actions[part])
-        np.testing.assert_array_equal(batch.labels[0], source.labels[part])
+        np.testing.assert_array_equal(batch.labels["semantic"][0], source.labels["semantic"][part])
         # points in the world, all frames together: a similarity stretches all of their distances alike
         before = (source.points[part] + source.origins[part][:, None]).reshape(-1, 3)
         after = (batch.clip.points[0].numpy() + batch.clip.origins[0].numpy()[:, None]).reshape(-1, 3)
@@ -106,7 +106,7 @@ def test_mirrored_clips_show_the_mirrored_action() -> None:
     corner = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float32)
     source = SampledRecording(
         points=np.repeat(corner[None], 4, axis=0),
-        labels=np.zeros((4, 4), dtype=np.uint8),
+        labels={"semantic": np.zeros((4, 4), dtype=np.uint8)},
         actions=np.array([0, 1, 2, -1]),
         origins=np.zeros((4, 3)),
         stamps=np.arange(4.0),
@@ -200,7 +200,7 @@ def test_recordings_are_sampled_once_for_each_sampling(tmp_path: Path, monkeypat
     assert log.read_text().split() == ["0", "1"]
     first = load_recording(paths[0])
     assert first.points.shape == (4, 16, 3)
-    np.testing.assert_array_equal(first.labels, first.points[..., 2] > 0)  # labels follow their points
+    np.testing.assert_array_equal(first.labels["semantic"], first.points[..., 2] > 0)  # labels follow their points
     assert first.actions.tolist() == [0, 1, 2, 3]
     np.testing.assert_allclose(first.stamps, [0, 0.1, 0.2, 0.3], atol=1e-6)
     others = cached_recordings(folder, sources[:1], replace(sampling, points=8), 1)

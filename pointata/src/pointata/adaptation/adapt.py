@@ -68,7 +68,7 @@ class Adaptation(lightning.LightningModule):
     def weigh_classes(self) -> None:
         """Weigh the point classes by their share in the training data, which are set up."""
         for task in of_scope(self.model.tasks, Scope.POINT):
-            counts = torch.from_numpy(self.data.class_counts())
+            counts = torch.from_numpy(self.data.class_counts(task))
             self._weights[task] = class_weights(counts, self.settings.class_weight_power).to(self.device)
 
     def on_train_epoch_start(self) -> None:
@@ -85,7 +85,7 @@ class Adaptation(lightning.LightningModule):
             smoothing = 0.0 if TASKS[task].scope is Scope.POINT else p.label_smoothing
             losses[task] = get(task).loss(scores, _truth(batch, task, scores), smoothing, self._weights.get(task))
         if self._foreground is not None and seen.attention is not None:
-            losses["attention"] = attention_loss(seen.attention, batch.labels, self._foreground)
+            losses["attention"] = attention_loss(seen.attention, batch.labels["semantic"], self._foreground)
         return losses, logits
 
     def training_step(self, batch: ClipBatch, batch_idx: int) -> Tensor:
@@ -200,5 +200,5 @@ def _foreground_id(name: str | None, names: list[str]) -> int | None:
 
 def _truth(batch: ClipBatch, task: str, logits: Tensor) -> Tensor:
     """Truth (B, T', ...) of the newest frames, those that logits (B, T', ..., C) are of."""
-    truth = batch.labels if TASKS[task].scope is Scope.POINT else batch.actions
+    truth = batch.labels[task] if TASKS[task].scope is Scope.POINT else batch.actions
     return truth[:, -logits.shape[1] :]

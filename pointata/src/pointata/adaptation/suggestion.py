@@ -7,6 +7,8 @@ import numpy as np
 import yaml
 
 from pointata.adaptation.survey import Survey
+from pointata.tasks import of_scope
+from pointata.tasks.scope import Scope
 from pointata.training.recording_cache import SampledRecording
 from pointata.training.video_clips import VideoClips
 
@@ -28,18 +30,20 @@ def suggest(data: VideoClips, found: Survey) -> dict[str, Any]:
         data: set up for training.
         found: of its training recordings.
     """
-    points, groups, group_size = tokens(found.most_points, 2048 if "semantic" in data.description.heads else 1024)
+    heads = data.description.heads
+    dense = bool(of_scope(heads, Scope.POINT))
+    points, groups, group_size = tokens(found.most_points, 2048 if dense else 1024)
     frames = clip_frames(data)
     settle = 3 * frames // 4 if _whole(data.train_recordings) else min(4, frames // 4)
     held = sum(len(recording.stamps) for recording in data.train_recordings) / frames
     clips = min(MOST_CLIPS, max(LEAST_CLIPS, round(REPEATS * held)))
     settings: dict[str, Any] = {"groups": groups, "group_size": group_size, "window": frames}
-    if {"action", "segments"} & set(data.description.heads):
+    if of_scope(heads, Scope.WINDOW, Scope.FRAME):
         settings["settle_frames"] = settle
     sampling: dict[str, Any] = {"points": points, "scale_m": _rounded(found.reach_m)}
     sampling["centre_m"] = [0.0, 0.0, 0.0] if found.moving else [round(value, 2) for value in found.centre_m]
     clip: dict[str, Any] = {"frames": frames, "batch_size": BATCH, "per_epoch": -(-clips // (EPOCHS * BATCH)) * BATCH}
-    if "semantic" not in data.description.heads:
+    if not dense:
         sampling["point_neighbours"], clip["dense_frames"] = 0, 0
     return {
         "settings": settings,

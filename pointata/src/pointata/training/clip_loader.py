@@ -13,8 +13,9 @@ from pointata.training.clips import ClipBatch, FixedClips, RandomClips
 
 def collate(items: Sequence[ClipBatch]) -> ClipBatch:
     """Join batches of clips of equal length."""
-    rest = (torch.cat([getattr(item, name) for item in items]) for name in ("labels", "actions", "videos"))
-    return ClipBatch(joined([item.clip for item in items]), *rest)
+    labels = {task: torch.cat([item.labels[task] for item in items]) for task in items[0].labels}
+    actions, videos = (torch.cat([getattr(item, name) for item in items]) for name in ("actions", "videos"))
+    return ClipBatch(joined([item.clip for item in items]), labels, actions, videos)
 
 
 class EpochSampler(Sampler[int]):

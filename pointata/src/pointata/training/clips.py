@@ -23,20 +23,20 @@ class ClipBatch:
 
     Attributes:
         clip: B clips of T frames; `neighbours` covers only the last `dense` frames: (B, dense, P, k).
-        labels: (B, T, P) int64 truth of the points, 255 = unlabelled.
+        labels: (B, T, P) int64 truth of the points, 255 = unlabelled, by task.
         actions: (B, T) int64, -1 = unknown.
         videos: (B,) int64, the recording that each clip comes from.
     """
 
     clip: Clip
-    labels: Tensor
+    labels: Mapping[str, Tensor]
     actions: Tensor
     videos: Tensor
 
     def to(self, device: torch.device) -> "ClipBatch":
         """Copy to a device."""
-        moved = (part.to(device) for part in (self.labels, self.actions, self.videos))
-        return ClipBatch(to_device(self.clip, device), *moved)
+        labels = {task: of_task.to(device) for task, of_task in self.labels.items()}
+        return ClipBatch(to_device(self.clip, device), labels, self.actions.to(device), self.videos.to(device))
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ClipSettings:
     batch_size: int = 8
     """Clips of a batch, in each process."""
     dense_frames: int = 0
-    """Newest frames of a clip whose points are scored; needed for the task "semantic"."""
+    """Newest frames of a clip whose points are scored; needed for tasks that score points."""
     validation_frames: int = 0
     """Frames of a validation clip; 0 for as many as in training."""
     validation_stride: int = 0
@@ -157,12 +157,13 @@ class RandomClips(Dataset[ClipBatch]):
             points += rng.normal(0, augmentation.shift, 3).astype(np.float32)
         if augmentation.jitter:
             points += rng.normal(0, augmentation.jitter, points.shape).astype(np.float32)
-        labels, features = recording.labels[index], recording.features[index]
+        labels = {task: of_task[index] for task, of_task in recording.labels.items()}
+        features = recording.features[index]
         if augmentation.drop:
-            used = augmentation.thin_out(rng, *labels.shape)
+            used = augmentation.thin_out(rng, *points.shape[:2])
             points = np.take_along_axis(points, used[..., None], axis=1)
             features = np.take_along_axis(features, used[..., None], axis=1)
-            labels = np.take_along_axis(labels, used, axis=1)
+            labels = {task: np.take_along_axis(of_task, used, axis=1) for task, of_task in labels.items()}
         actions = recording.actions[index]
         changed = SampledRecording(
             points=points,
@@ -190,6 +191,6 @@ def _cut(recording: SampledRecording, number: int, index: NDArray[np.int64], sha
         neighbours=batch(np.stack(near)) if near else None,
         features=batch(recording.features[index]) if recording.features.shape[2] else None,
     )
-    labels = batch(recording.labels[index].astype(np.int64))
+    labels = {task: batch(of_task[index].astype(np.int64)) for task, of_task in recording.labels.items()}
     actions = batch(recording.actions[index].astype(np.int64))
     return ClipBatch(clip, labels, actions, torch.tensor([number]))

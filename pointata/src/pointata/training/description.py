@@ -39,5 +39,5 @@ class DataDescription:
     """Of the data; empty where it is not known."""
     provenance: Mapping[str, Any]
     """What a bundle keeps of the data it was trained on, as plain data."""
-    class_counts: Callable[[], NDArray[np.int64]]
-    """Points of each class of the task "semantic" in the training recordings, (C,); to be asked once they are read."""
+    class_counts: Callable[[str], NDArray[np.int64]]
+    """Points of each class of a task in the training recordings, (C,); to be asked once they are read."""

@@ -5,7 +5,7 @@ import json
 import logging
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,8 @@ from pointata.preprocessing.sampling import SamplingConfig, sample_frame
 _log = logging.getLogger(__name__)
 
 #: Change when the meaning of a cached file changes.
-_VERSION = 3
+_VERSION = 4
+_LABELS = "labels_"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class SampledRecording:
 
     Attributes:
         points: (T, P, 3) float32, as in `SampledFrame`.
-        labels: (T, P) uint8, 255 = unlabelled.
+        labels: (T, P) uint8, 255 = unlabelled, by task that scores points; of those that any frame has labels for.
         actions: (T,) int64, -1 where unknown.
         origins: (T, 3) float64.
         stamps: (T,) float64, seconds from the first frame.
@@ -42,11 +43,16 @@ class SampledRecording:
     """
 
     points: NDArray[np.float32]
-    labels: NDArray[np.uint8]
+    labels: Mapping[str, NDArray[np.uint8]]
     actions: NDArray[np.int64]
     origins: NDArray[np.float64]
     stamps: NDArray[np.float64]
     features: NDArray[np.float32]
+
+    def labels_of(self, task: str) -> NDArray[np.uint8]:
+        """(T, P) labels for a task; all are unlabelled where it has none."""
+        unlabelled = np.full(self.points.shape[:2], UNLABELLED, dtype=np.uint8)
+        return self.labels.get(task, unlabelled)
 
 
 def sample_recording(
@@ -65,16 +71,18 @@ def sample_recording(
             continue
         points.append(sampled.points)
         features.append(sampled.features)
-        unlabelled = np.full(len(sampled.index), UNLABELLED, dtype=np.uint8)
-        labels.append(unlabelled if item.labels is None else item.labels[sampled.index])
+        labels.append({task: of_task[sampled.index] for task, of_task in item.point_labels.items()})
         actions.append(-1 if item.action is None else item.action)
         origins.append(sampled.origin)
         stamps.append(sampled.stamp_s)
     if not points:
         raise DataError("no frame of the recording has enough points within range: check min_range_m and max_range_m")
     times = np.array(stamps) - stamps[0]
+    unlabelled = np.full(len(points[0]), UNLABELLED, dtype=np.uint8)
+    tasks = dict.fromkeys(task for of_frame in labels for task in of_frame)
+    by_task = {task: np.stack([of_frame.get(task, unlabelled) for of_frame in labels]) for task in tasks}
     return SampledRecording(
-        np.stack(points), np.stack(labels), np.array(actions), np.stack(origins), times, np.stack(features)
+        np.stack(points), by_task, np.array(actions), np.stack(origins), times, np.stack(features)
     )
 
 
@@ -92,7 +100,9 @@ def _build(
     except PointataError as error:
         raise DataError(f"{_what(source)}: {error}") from error
     temporary = path.with_suffix(f".{uuid.uuid4().hex[:8]}.partial.npz")  # another run may be making the same file
-    np.savez(temporary, **vars(recording))
+    arrays = {**vars(recording), **{f"{_LABELS}{task}": labels for task, labels in recording.labels.items()}}
+    del arrays["labels"]
+    np.savez(temporary, **arrays)
     temporary.replace(path)
 
 
@@ -165,6 +175,7 @@ def load_recording(path: Path) -> SampledRecording:
     try:
         with np.load(path, allow_pickle=False) as data:
             arrays = {name: data[name] for name in data.files}
-        return SampledRecording(**({"features": np.zeros((*arrays["points"].shape[:2], 0), np.float32)} | arrays))
+        labels = {name.removeprefix(_LABELS): arrays.pop(name) for name in tuple(arrays) if name.startswith(_LABELS)}
+        return SampledRecording(labels=labels, **arrays)
     except Exception as error:  # damaged bytes lead zip, header and array readers to errors of any kind
         raise DataError(f"{path} is damaged ({error}): remove it, it will be made again") from error

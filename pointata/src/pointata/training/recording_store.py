@@ -27,6 +27,8 @@ class RecordingStore:
     folder: Path
     workers: int
     """Processes that sample; 0 counts as 1."""
+    tasks: tuple[str, ...]
+    """Tasks whose labels of points are needed."""
 
     def sample(self) -> list[Path]:
         """Sample what is not on disk yet; the files, those of training first."""
@@ -47,19 +49,22 @@ class RecordingStore:
         """
         recordings = [load_recording(file) for file in self.sample()]
         count = len(self.split.train)
-        train = _with_actions(recordings[:count], self.split.train)
-        validation = _with_actions(recordings[count:], self.split.validation)
+        train = self._with_truth(recordings[:count], self.split.train)
+        validation = self._with_truth(recordings[count:], self.split.validation)
         long_enough = _long_enough("training", train, self.split.train, frames)
         _long_enough("validation", validation, self.split.validation, validation_frames)
         return long_enough, validation
 
-
-def _with_actions(recordings: Sequence[SampledRecording], videos: Sequence[Video]) -> list[SampledRecording]:
-    """Frames without a class of their own take that of their video."""
-    return [
-        replace(recording, actions=np.where(recording.actions < 0, video.action, recording.actions))
-        for recording, video in zip(recordings, videos, strict=True)
-    ]
+    def _with_truth(self, recordings: Sequence[SampledRecording], videos: Sequence[Video]) -> list[SampledRecording]:
+        """Frames without a class of their own take that of their video; points without labels are unlabelled."""
+        return [
+            replace(
+                recording,
+                actions=np.where(recording.actions < 0, video.action, recording.actions),
+                labels={task: recording.labels_of(task) for task in self.tasks},
+            )
+            for recording, video in zip(recordings, videos, strict=True)
+        ]
 
 
 def _long_enough(

@@ -13,6 +13,8 @@ from pointata.data.dataset import Dataset, Video
 from pointata.data.open import open_dataset
 from pointata.errors import ConfigError
 from pointata.preprocessing.sampling import SamplingConfig
+from pointata.tasks import of_scope
+from pointata.tasks.scope import Scope
 from pointata.training.augmentation import Augmentation
 from pointata.training.clip_loader import ClipLoader
 from pointata.training.clips import ClipBatch, ClipSettings, FixedClips, RandomClips
@@ -94,7 +96,8 @@ class VideoClips(ResumableData):
             class_counts=self._class_counts,
         )
         _refuse_contradictions(dataset, settings, self.description)
-        self._store = RecordingStore(split, settings.sampling, features, settings.cache, settings.workers)
+        points = of_scope(self.description.heads, Scope.POINT)
+        self._store = RecordingStore(split, settings.sampling, features, settings.cache, settings.workers, points)
         self.train_recordings: list[SampledRecording] = []
         self.validation_recordings: list[SampledRecording] = []
 
@@ -112,9 +115,9 @@ class VideoClips(ResumableData):
             clips = self.settings.clips
             self.train_recordings, self.validation_recordings = self._store.load(clips.frames, clips.of_validation)
 
-    def _class_counts(self) -> NDArray[np.int64]:
-        classes = len(self.description.heads["semantic"])
-        counts = [np.bincount(recording.labels.ravel(), minlength=256)[:classes] for recording in self.train_recordings]
+    def _class_counts(self, task: str) -> NDArray[np.int64]:
+        classes, labels = len(self.description.heads[task]), [one.labels_of(task) for one in self.train_recordings]
+        counts = [np.bincount(of_one.ravel(), minlength=256)[:classes] for of_one in labels]
         total: NDArray[np.int64] = np.sum(counts, axis=0)
         return total
 
@@ -149,7 +152,8 @@ class VideoClips(ResumableData):
 
 
 def _refuse_contradictions(dataset: Dataset, settings: DataSettings, description: DataDescription) -> None:
-    if "semantic" in description.heads and not settings.clips.dense_frames:
-        raise ConfigError("the task semantic needs clips.dense_frames of at least 1, or other tasks")
+    points = of_scope(description.heads, Scope.POINT)
+    if points and not settings.clips.dense_frames:
+        raise ConfigError(f"the task {points[0]} needs clips.dense_frames of at least 1, or other tasks")
     if "action" in description.heads and dataset.mirrored is None and settings.augmentation.mirror:
         raise ConfigError(f"actions of {dataset.name} must not be mirrored: set augmentation.mirror to false")
