@@ -19,6 +19,7 @@ ACTION = "~/output/action"
 SEGMENTS = "~/output/action_segments"
 SEGMENTATION = "~/output/pointcloud/segmentation"
 VISUALIZATION = "~/output/pointcloud/visualization"
+MOVING = "~/output/pointcloud/moving"
 TIMINGS = "~/debug/timings"
 
 
@@ -60,6 +61,7 @@ TOPICS: Mapping[str, tuple[Topic, ...]] = {
     "action": (Topic(ACTION, ActionPrediction, _action),),
     "segments": (Topic(SEGMENTS, ActionSegments, _segments),),
     "semantic": (Topic(SEGMENTATION, PointCloud2, _labelled), Topic(VISUALIZATION, PointCloud2, _coloured)),
+    "moving": (Topic(MOVING, PointCloud2, _labelled),),
 }
 
 

@@ -142,7 +142,7 @@ def test_simulated_rooms_are_those_of_the_simulator() -> None:
     street = open_dataset("sim:street?recordings=1&frames=1&validation=0&test=0")
     [item] = check_sources(street)["street_train_0"]
     np.testing.assert_array_equal(item.frame.points, next(iter(StreetSimulator(0, frames=1))).frame.points)
-    assert list(street.heads) == ["semantic"]
+    assert list(street.heads) == ["semantic", "moving"]
 
 
 @pytest.mark.parametrize(

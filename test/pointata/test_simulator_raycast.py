@@ -56,7 +56,7 @@ def test_what_stands_behind_a_wall_is_never_seen() -> None:
 
 
 def test_nearer_of_two_scenes_equals_one_scene_with_both() -> None:
-    solids = [Solid(box((3, -1, -1), (4, 1, 1)), 0), Solid(ellipsoid([0.5, 0.7, 1.2]).moved((2.2, 0.9, 0)), 1)]
+    solids = [Solid(box((3, -1, -1), (4, 1, 1)), 0), Solid(ellipsoid([0.5, 0.7, 1.2]).moved((2.2, 0.9, 0)), 1, 1.5)]
     rays = unit_rays(20000, 3)
     origin = np.array([0.1, -0.2, 0.05])
     together = RayScene(solids).cast(origin, rays)
@@ -65,6 +65,7 @@ def test_nearer_of_two_scenes_equals_one_scene_with_both() -> None:
     parts = nearer(RayScene(solids[:1]).cast(origin, rays), RayScene(solids[1:]).cast(origin, rays[aimed]), aimed)
     for one, two in zip(together, parts, strict=True):
         np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(together.speed, np.where(together.label == 1, 1.5, 0.0))
 
 
 def test_an_empty_scene_meets_nothing() -> None:
@@ -106,8 +107,9 @@ def test_merging_and_moving_keep_every_triangle() -> None:
 
 
 def plain_hits(distance: np.ndarray) -> Hits:
-    count = len(distance)
-    return Hits(distance.astype(np.float32), np.zeros(count, dtype=np.uint8), np.ones(count, dtype=np.float32))
+    return no_hits(len(distance))._replace(
+        distance=distance.astype(np.float32), cosine=np.ones(len(distance), dtype=np.float32)
+    )
 
 
 @pytest.mark.parametrize("depth", [1.0, 3.0, 5.0])

@@ -146,3 +146,29 @@ def test_a_straight_and_a_bent_road_follow_their_formulas() -> None:
 def test_bad_settings_are_refused_with_a_sentence(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         StreetSimulator(**{"seed": 0, **settings})
+
+
+def test_what_moves_are_the_cars_and_people_that_stand_elsewhere_later() -> None:
+    """Points of cars and people lie inside of the box of one in motion, where and only where they are said to move."""
+    street = StreetSimulator(5, "test", frames=20)
+    inside_and_moving = inside = 0
+    for number, labelled in enumerate(street):
+        t = number / street.rate_hz
+        meshes = [car.at(street._road, t) for car in street._cars]
+        meshes += [walker.at(street._road, t) for walker in street._people]
+        points = in_world(labelled) - street._T_world_road[:3, 3]
+        points = points @ street._T_world_road[:3, :3]
+        boxes = np.stack([(mesh.vertices.min(axis=0) - 0.15, mesh.vertices.max(axis=0) + 0.15) for mesh in meshes])
+        within = np.zeros(len(points), dtype=bool)
+        for low, high in boxes:
+            within |= ((points >= low) & (points <= high)).all(axis=1)
+        moving = labelled.other_labels["moving"]
+        assert set(np.unique(moving)) == {0, 1}
+        assert labelled.labels is not None
+        assert not moving[~within].any()
+        assert set(np.unique(labelled.labels[moving == 1])) <= {CAR, PERSON}
+        vehicle = within & np.isin(labelled.labels, (CAR, PERSON))
+        inside, inside_and_moving = inside + vehicle.sum(), inside_and_moving + moving[vehicle].sum()
+        assert (labelled.labels[moving == 0] == CAR).any()  # parked
+    assert inside > 1000
+    assert inside_and_moving > 0.97 * inside  # parked cars reach into the boxes of those that pass

@@ -36,7 +36,7 @@ def test_every_task_has_its_module_and_agrees_with_its_line() -> None:
 def test_scopes() -> None:
     assert of_scope(TASKS, Scope.WINDOW, Scope.FRAME) == ("action", "segments")
     assert of_scope(("segments", "action"), Scope.FRAME) == ("segments",)
-    assert "semantic" in of_scope(TASKS, Scope.POINT)
+    assert of_scope(TASKS, Scope.POINT) == ("semantic", "moving")
 
 
 def test_names_and_scopes_need_no_torch() -> None:

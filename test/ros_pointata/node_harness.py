@@ -29,21 +29,22 @@ from pointata.inference.stream import Stream
 from ros_pointata.config.parameters import Parameters
 from ros_pointata.executable import spin
 from ros_pointata.io.cloud import ns_to_stamp, to_message
-from ros_pointata.io.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, VISUALIZATION
+from ros_pointata.io.publishers import TIMINGS, TOPICS
 from ros_pointata.node import PointataNode
 
 ACTIONS = class_list(("stand", (255, 0, 0)), ("walk", (0, 255, 0)))
 POINTS = class_list(("floor", (10, 20, 30)), ("wall", (40, 50, 60)), ("person", (255, 0, 51)))
+MOTION = class_list(("static", (1, 2, 3)), ("moving", (4, 5, 6)))
 SECOND = 1_000_000_000
 
 
 @dataclass
 class StandInMetadata:
-    """Of a model with all three heads, trained at 10 Hz."""
+    """Of a model with all heads, trained at 10 Hz."""
 
     name: str = "stand_in"
     heads: Mapping[str, tuple[ClassInfo, ...]] = field(
-        default_factory=lambda: {"action": ACTIONS, "segments": ACTIONS, "semantic": POINTS}
+        default_factory=lambda: {"action": ACTIONS, "segments": ACTIONS, "semantic": POINTS, "moving": MOTION}
     )
     frame_period_s: float = 0.1
     merge: int = 1
@@ -53,7 +54,10 @@ class StandInMetadata:
 
 
 class StandInModel:
-    """Labels that follow from the input: point label = floor(|x|) mod 3, action = (stamp in units of 0.1 s) mod 2."""
+    """Labels that follow from the input: point label = floor(|x|) mod 3, action = (stamp in units of 0.1 s) mod 2.
+
+    A point moves where its label is 2.
+    """
 
     def __init__(self, delay_s: float = 0.0) -> None:
         self.metadata = StandInMetadata()
@@ -84,6 +88,7 @@ class StandInModel:
         begin_ns, count = self._stream.window_start_ns, self._stream.frame_count
         action = action_of(frame.stamp_ns)
         scores = np.eye(2, dtype=np.float32)[action]
+        labels, certain = labels_of(frame.points), np.full(len(frame.points), 0.75, dtype=np.float32)
         return Prediction(
             stamp_ns=frame.stamp_ns,
             window_start_ns=begin_ns,
@@ -91,7 +96,8 @@ class StandInModel:
             results={
                 "action": ActionResult(action, 1.0, scores, unknown=count < 2),
                 "segments": (ActionSegment(begin_ns, frame.stamp_ns, action, 0.5),),
-                "semantic": PointLabels(labels_of(frame.points), np.full(len(frame.points), 0.75, dtype=np.float32)),
+                "semantic": PointLabels(labels, certain),
+                "moving": PointLabels((labels == 2).astype(np.uint8), certain),
             },
             timings_ms={"sample": 1.0, "model": 2.0, "restore": 3.0},
             reset_reason=reason,
@@ -205,12 +211,12 @@ class Harness:
 
     def listen_to_outputs(self) -> None:
         """Collect all outputs, and wait until the node knows."""
-        from ros_pointata.msg import ActionPrediction, ActionSegments, StageTimings
+        from ros_pointata.msg import StageTimings
 
-        kinds = {ACTION: ActionPrediction, SEGMENTS: ActionSegments, TIMINGS: StageTimings}
-        for topic, kind in (kinds | {SEGMENTATION: PointCloud2, VISUALIZATION: PointCloud2}).items():
+        kinds = {topic.name: topic.kind for topics in TOPICS.values() for topic in topics} | {TIMINGS: StageTimings}
+        for topic, kind in kinds.items():
             self.listen(kind, topic)
-        names = [topic.replace("~", "/pointata") for topic in (ACTION, SEGMENTS, TIMINGS, SEGMENTATION, VISUALIZATION)]
+        names = [topic.replace("~", "/pointata") for topic in kinds]
         self.wait_until(lambda: all(self.node.count_subscribers(name) > 0 for name in names))
         time.sleep(0.2)  # count_subscribers knows the graph; the match of the endpoints follows
 

@@ -10,13 +10,24 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2 (rclpy)")
 pytest.importorskip("ros_pointata.msg", reason="needs the generated messages of ros_pointata")
 
-from node_harness import ACTIONS, POINTS, SECOND, Harness, StandInModel, action_of, cloud, labels_of, some_points
+from node_harness import (
+    ACTIONS,
+    MOTION,
+    POINTS,
+    SECOND,
+    Harness,
+    StandInModel,
+    action_of,
+    cloud,
+    labels_of,
+    some_points,
+)
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from pointata import UNLABELLED
 from pointata.tasks import TASKS
 from ros_pointata.io.cloud import decode_cloud, decode_field, stamp_to_ns
-from ros_pointata.io.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, TOPICS, VISUALIZATION
+from ros_pointata.io.publishers import ACTION, MOVING, SEGMENTATION, SEGMENTS, TIMINGS, TOPICS, VISUALIZATION
 from ros_pointata.msg import ClassInfoList
 
 STEP = SECOND // 10
@@ -49,7 +60,7 @@ def test_every_cloud_is_answered_in_order_on_every_point(running: Harness) -> No
     clouds = [cloud(stamp, some_points(40 + number, number)) for number, stamp in enumerate(stamps)]
     for number, message in enumerate(clouds):
         running.publish(message, answered=number + 1)
-    for topic in (ACTION, SEGMENTS, SEGMENTATION, VISUALIZATION, TIMINGS):
+    for topic in (ACTION, SEGMENTS, SEGMENTATION, VISUALIZATION, MOVING, TIMINGS):
         _wait_for(running.received[topic], 12, running)
         assert _stamps(running.received[topic]) == stamps
         assert {message.header.frame_id for message in running.received[topic]} == {"sensor"}
@@ -62,6 +73,8 @@ def test_every_cloud_is_answered_in_order_on_every_point(running: Harness) -> No
         assert decode_field(message, "label").tolist() == expected.tolist()
         assert decode_field(message, "score").tolist() == np.where(valid, 0.75, 0.0).tolist()
         assert message.point_step == 20
+        moving = decode_field(running.received[MOVING][number], "label")
+        assert moving.tolist() == np.where(valid, expected == 2, UNLABELLED).tolist()
     colours = decode_field(running.received[VISUALIZATION][0], "rgb").view(np.uint32)
     person = decode_field(running.received[SEGMENTATION][0], "label") == 2
     assert set(colours[person]) == {0xFF0033}
@@ -171,13 +184,13 @@ def test_nothing_is_built_that_nobody_subscribes_to(running: Harness, monkeypatc
     running.publish(cloud(2 * SECOND, some_points()), answered=2)
     running.wait_until(lambda: len(running.received[TIMINGS]) == 1)
     assert sorted(built) == sorted(
-        ["segmentation_cloud", "visualization_cloud", "action_message", "segments_message", "timings_message"]
+        [*2 * ["segmentation_cloud"], "visualization_cloud", "action_message", "segments_message", "timings_message"]
     )
 
 
 def test_a_late_joiner_gets_the_classes(running: Harness) -> None:
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
-    for topic, classes in ((ACTION, ACTIONS), (SEGMENTS, ACTIONS), (SEGMENTATION, POINTS)):
+    for topic, classes in ((ACTION, ACTIONS), (SEGMENTS, ACTIONS), (SEGMENTATION, POINTS), (MOVING, MOTION)):
         lists = running.listen(ClassInfoList, f"{topic}/classes", latched)
         _wait_for(lists, 1, running)
         assert lists[0].model == "stand_in"

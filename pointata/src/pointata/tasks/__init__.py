@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pointata.classes import class_list
 from pointata.tasks.scope import Kind, Scope
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ TASKS: Mapping[str, Kind] = {
     "action": Kind(Scope.WINDOW),
     "segments": Kind(Scope.FRAME),
     "semantic": Kind(Scope.POINT),
+    "moving": Kind(Scope.POINT, class_list(("static", (120, 120, 120)), ("moving", (255, 80, 0)))),
 }
 
 

@@ -1,5 +1,6 @@
 """What a task is: how points or frames are scored, learnt, reported and measured, in one object."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,8 +73,9 @@ class Evaluation(ABC):
         return
 
     def figures(self) -> dict[str, float]:
-        """The figure that a bundle states; none where nothing was counted."""
-        return {self._task.figure_name: self._task.figure(self.matrix)} if self.matrix.total else {}
+        """The figure that a bundle states; none where nothing was counted that it could be of."""
+        figure = self._task.figure(self.matrix) if self.matrix.total else math.nan
+        return {} if math.isnan(figure) else {self._task.figure_name: figure}
 
     def details(self) -> dict[str, float]:
         """Figures shown beside it."""

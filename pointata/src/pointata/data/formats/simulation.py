@@ -40,6 +40,7 @@ class SimulatedRecording(Recording):
         self.rate_hz = float(self._scene.rate_hz)
         self.classes = self._scene.classes
         self.actions = getattr(self._scene, "actions", None)  # the street has none
+        self.other_classes = getattr(self._scene, "other_classes", {})  # the room has none
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -70,7 +71,7 @@ def simulated(scene: str, recordings: int, frames: int = 150, validation: int = 
     """Recordings of the simulator; every one is another person and room, or another street.
 
     Args:
-        scene: "room" (depth camera; actions and point labels) or "street" (LiDAR; point labels).
+        scene: "room" (depth camera; actions and point labels) or "street" (LiDAR; point labels, and which points move).
         recordings: training recordings, seeds 0, 1, 2, ... of the simulator's train split.
         frames: length of each, at 10 Hz.
         validation: recordings of the split "val": the seeds that follow in the simulator's train split.
@@ -83,6 +84,7 @@ def simulated(scene: str, recordings: int, frames: int = 150, validation: int = 
     heads = {"semantic": scene_class.classes}
     if hasattr(scene_class, "actions"):
         heads = {"action": scene_class.actions, "segments": scene_class.actions, **heads}
+    heads |= getattr(scene_class, "other_classes", {})
     if min(recordings, frames) < 1 or min(validation, test) < 0:
         raise DataError(
             f"simulated {scene}: at least 1 recording of 1 frame and no negative number, "

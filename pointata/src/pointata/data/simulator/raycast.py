@@ -18,11 +18,13 @@ class Hits(NamedTuple):
         distance: (R,) float32, metres along the unit ray; inf where nothing was met.
         label: (R,) uint8 class of the surface; 255 where nothing was met.
         cosine: (R,) float32, |cos| of the angle between ray and surface normal; 0 where nothing was met.
+        speed: (R,) float32, of the solid over the ground, m/s; 0 where nothing was met.
     """
 
     distance: NDArray[np.float32]
     label: NDArray[np.uint8]
     cosine: NDArray[np.float32]
+    speed: NDArray[np.float32]
 
 
 class RayScene:
@@ -38,9 +40,9 @@ class RayScene:
     def __init__(self, solids: Sequence[Solid]) -> None:
         open3d = import_optional("open3d", "training", "the simulator, which casts its rays with open3d,")
         mesh = merge([solid.mesh for solid in solids])
-        self._labels = np.repeat(
-            np.array([solid.label for solid in solids], dtype=np.uint8), [len(solid.mesh.faces) for solid in solids]
-        )
+        faces_of = [len(solid.mesh.faces) for solid in solids]
+        self._labels = np.repeat(np.array([solid.label for solid in solids], dtype=np.uint8), faces_of)
+        self._speeds = np.repeat(np.array([solid.speed for solid in solids], dtype=np.float32), faces_of)
         self._tensor = open3d.core.Tensor
         self._scene = open3d.t.geometry.RaycastingScene(nthreads=1)
         if len(mesh.faces):
@@ -65,10 +67,12 @@ class RayScene:
         distance = answer["t_hit"].numpy()
         met = np.isfinite(distance)
         label = np.full(count, UNLABELLED, dtype=np.uint8)
-        label[met] = self._labels[answer["primitive_ids"].numpy()[met]]
+        speed = np.zeros(count, dtype=np.float32)
+        face = answer["primitive_ids"].numpy()[met]
+        label[met], speed[met] = self._labels[face], self._speeds[face]
         normals = answer["primitive_normals"].numpy()
         cosine = np.where(met, np.abs(np.einsum("ij,ij->i", normals, rays[:, 3:])), 0.0).astype(np.float32)
-        return Hits(distance, label, cosine)
+        return Hits(distance, label, cosine, speed)
 
 
 def no_hits(count: int) -> Hits:
@@ -77,6 +81,7 @@ def no_hits(count: int) -> Hits:
         np.full(count, np.inf, dtype=np.float32),
         np.full(count, UNLABELLED, dtype=np.uint8),
         np.zeros(count, dtype=np.float32),
+        np.zeros(count, dtype=np.float32),
     )
 
 
@@ -84,11 +89,12 @@ def nearer(first: Hits, second: Hits, rays: NDArray[np.int64]) -> Hits:
     """`first` with those of its `rays` replaced for which `second` (one hit per entry of `rays`) lies nearer."""
     closer = second.distance < first.distance[rays]
     target = rays[closer]
-    distance, label, cosine = first.distance.copy(), first.label.copy(), first.cosine.copy()
-    distance[target] = second.distance[closer]
-    label[target] = second.label[closer]
-    cosine[target] = second.cosine[closer]
-    return Hits(distance, label, cosine)
+    merged = Hits(*(part.copy() for part in first))
+    merged.distance[target] = second.distance[closer]
+    merged.label[target] = second.label[closer]
+    merged.cosine[target] = second.cosine[closer]
+    merged.speed[target] = second.speed[closer]
+    return merged
 
 
 def rays_towards(

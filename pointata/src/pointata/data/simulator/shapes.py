@@ -19,10 +19,11 @@ class Mesh(NamedTuple):
 
 
 class Solid(NamedTuple):
-    """A mesh whose whole surface carries one class id."""
+    """A mesh whose whole surface carries one class id, and moves over the ground at a speed, m/s."""
 
     mesh: Mesh
     label: int
+    speed: float = 0.0
 
 
 def rotation_x(angle: ArrayLike) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """A drive along a street with moving cars and people, seen by a spinning LiDAR on the roof."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,13 @@ from pointata.data.simulator.town import CAR, PERSON, STREET_CLASSES, build_town
 from pointata.data.simulator.traffic import draw_cars, draw_people
 from pointata.errors import ConfigError
 from pointata.frame import Frame, LabelledFrame
+from pointata.tasks import TASKS
 
 FRAME_ID = "lidar"
 #: Metres; people farther away are left out, as beams 0.9 degrees apart hardly ever meet them.
 PEOPLE_WITHIN = 50.0
+#: Metres a second; what is slower over the ground counts as static. Cars and people in motion are faster than 0.9.
+MOVING_SPEED = 0.5
 
 
 class StreetSimulator:
@@ -36,6 +40,7 @@ class StreetSimulator:
 
     Attributes:
         classes: of the point labels.
+        other_classes: of the further point labels, by task.
         rate_hz: as given.
 
     Raises:
@@ -44,6 +49,7 @@ class StreetSimulator:
     """
 
     classes = STREET_CLASSES
+    other_classes: ClassVar = {"moving": TASKS["moving"].classes}
 
     def __init__(
         self,
@@ -99,7 +105,8 @@ class StreetSimulator:
                 T_world_sensor=self._T_world_road @ pose,
                 frame_id=FRAME_ID,
             )
-            yield LabelledFrame(frame, hits.label[kept])
+            moving = (hits.speed[kept] >= MOVING_SPEED).astype(np.uint8)
+            yield LabelledFrame(frame, hits.label[kept], other_labels={"moving": moving})
 
     def _pose(self, t: float) -> NDArray[np.float64]:
         """(4, 4) LiDAR to road axes at time `t`: in the middle of the right lane, nodding a little."""
@@ -118,6 +125,6 @@ class StreetSimulator:
         cars = [car for car in self._cars if abs(car.start + car.speed * t - here) < self._lidar.far]
         people = [walker for walker in self._people if abs(walker.position(t)[0] - here) < PEOPLE_WITHIN]
         return [
-            *(Solid(car.at(self._road, t), CAR) for car in cars),
-            *(Solid(walker.at(self._road, t), PERSON) for walker in people),
+            *(Solid(car.at(self._road, t), CAR, abs(car.speed)) for car in cars),
+            *(Solid(walker.at(self._road, t), PERSON, walker.speed) for walker in people),
         ]

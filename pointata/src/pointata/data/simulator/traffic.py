@@ -45,6 +45,9 @@ class Pedestrian:
         start: (s, d) at time 0, metres.
         velocity: (along s, along d), m/s.
         turn: (lowest, highest) d, where somebody who crosses the road turns back; None for those who walk along it.
+
+    Attributes:
+        speed: m/s.
     """
 
     def __init__(
@@ -56,8 +59,9 @@ class Pedestrian:
         turn: tuple[float, float] | None = None,
     ) -> None:
         self._person, self._start, self._velocity, self._turn = person, start, velocity, turn
+        self.speed = float(np.hypot(*velocity))
         self._phase, self._cadence = style.phase, CADENCE * style.tempo
-        stride = float(np.hypot(*velocity)) / (self._cadence * person.body.leg)
+        stride = self.speed / (self._cadence * person.body.leg)
         cycle = np.linspace(0.0, 2 * np.pi, PHASES, endpoint=False)
         self._cycle = person.place(gait(cycle, np.full(PHASES, stride), style))
 
