@@ -149,7 +149,7 @@ def test_simulated_rooms_are_those_of_the_simulator() -> None:
     ("spec", "words"),
     [
         ("imagenet:/data", r"(?s)there is no format imagenet; known are.*mars: .*msr-action3d: .*recordings: .*sim: "),
-        ("hio4d:/data", "there is no format hio4d; did you mean hoi4d"),
+        ("hio4d:/data", r"there is no format hio4d; did you mean hoi4d\?$"),
         ("mars", r"(?s)mars does not exist; known are.*mars: a folder with subject"),
         ("mars:", "mars: does not exist; mars needs a folder with subject"),
         (".", r"is not a data set; known are"),

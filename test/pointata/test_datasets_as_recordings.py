@@ -80,8 +80,10 @@ def test_a_video_is_a_recording_by_its_name(tmp_path: Path, name: str) -> None:
     write, video, frames, has_poses = SETS[name]
     write(tmp_path)
     dataset = open_dataset(f"{name}:{tmp_path}")
-    with pytest.raises(DataError, match=r"has 2 videos; name one, as in .*\?video="):
+    with pytest.raises(DataError, match=r"has 2 videos \(.*\); name one, as in .*\?video="):
         open_recording(f"{name}:{tmp_path}")
+    with pytest.raises(DataError, match="has no video zzz; it has "):
+        open_recording(f"{name}:{tmp_path}?video=zzz")
     with pytest.raises(DataError, match=f"has no video {video}0; did you mean {video}?"):
         open_recording(f"{name}:{tmp_path}?video={video}0")
     recording = open_recording(f"{name}:{tmp_path}?video={video}")

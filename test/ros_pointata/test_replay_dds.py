@@ -350,7 +350,7 @@ def test_a_video_of_a_data_set_with_its_actions(listener: Listener, tmp_path: Pa
     assert [message.class_id for message in listener.of("action")] == [3, 3, 7, 18]
     result = listener.play(f"hoi4d:{tmp_path}")
     assert result.returncode == 1
-    assert "has 2 videos; name one, as in hoi4d:" in result.stderr
+    assert "has 2 videos (train1_0000, train1_0001); name one, as in hoi4d:" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Text that comes from elsewhere, made fit for a sentence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 #: Characters of a foreign name that a sentence holds at most.
@@ -16,3 +16,9 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     """ "; did you mean NAME?" for the known name that is nearest to the given one; empty where none is near."""
     near = get_close_matches(given, list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first of many names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -13,7 +13,7 @@ from pointata.errors import DataError
 from pointata.frame import LabelledFrame
 from pointata.tasks import of_scope
 from pointata.tasks.scope import Scope
-from pointata.text import did_you_mean
+from pointata.text import did_you_mean, some
 
 Split = Literal["train", "val", "test"]
 
@@ -89,7 +89,8 @@ class Dataset:
         """
         known = {video.name: video for video in self.videos}
         if name not in known:
-            raise DataError(f"data set {self.name} has no video {name}{did_you_mean(name, known)}")
+            mend = did_you_mean(name, known) or f"; it has {some(list(known))}"
+            raise DataError(f"data set {self.name} has no video {name}{mend}")
         return known[name]
 
     def open(self, video: Video) -> "VideoRecording":

@@ -10,7 +10,7 @@ from pointata.data.layout import Layout, dataset_layouts, recording_layouts
 from pointata.data.recording import Recording
 from pointata.data.spec import Spec, parse_spec, typed_options
 from pointata.errors import DataError
-from pointata.text import did_you_mean
+from pointata.text import did_you_mean, some
 
 #: The option of every data set that names one of its videos.
 _VIDEO = "video"
@@ -100,9 +100,8 @@ def _parsed(spec: str | Path) -> Spec:
     given = parse_spec(spec)
     known = {**recording_layouts(), **dataset_layouts()}
     if given.name and given.name not in known:
-        raise DataError(
-            f"{given}: there is no format {given.name}{did_you_mean(given.name, known)}; known are\n{known_layouts()}"
-        )
+        mend = did_you_mean(given.name, known) or f"; known are\n{known_layouts()}"
+        raise DataError(f"{given}: there is no format {given.name}{mend}")
     return given
 
 
@@ -169,7 +168,7 @@ def _only_video(spec: Spec) -> Recording:
     dataset = _opened_dataset(spec)
     first, *others = dataset.videos
     if others:
-        and_so_on = f"{', '.join(video.name for video in others[:3])}{', ...' if len(others) > 3 else ''}"
         choice = f"{spec}{'&' if spec.options else '?'}{_VIDEO}={first.name}"
-        raise DataError(f"{spec} has {len(others) + 1} videos; name one, as in {choice} (others: {and_so_on})")
+        names = some([video.name for video in dataset.videos])
+        raise DataError(f"{spec} has {len(others) + 1} videos ({names}); name one, as in {choice}")
     return dataset.open(first)

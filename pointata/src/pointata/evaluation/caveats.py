@@ -6,9 +6,7 @@ from pointata.bundles.metadata import NetworkMetadata
 from pointata.data.recording import Recording
 from pointata.evaluation.training_overlap import TrainedOn
 from pointata.preprocessing.picking import TOLERANCE
-
-#: Recordings that a sentence names; of more it gives the number.
-_NAMED = 3
+from pointata.text import some
 
 
 def caveats(bundle: NetworkMetadata, recordings: Sequence[Recording], rates_hz: dict[str, float]) -> list[str]:
@@ -26,7 +24,7 @@ def _simulated(bundle: NetworkMetadata, recordings: Sequence[Recording]) -> list
     real = [one.name for one in recordings if one.origin is None or not one.origin.simulated]
     if not bundle.simulated or not real:
         return []
-    return [f"the bundle was trained on simulated data only: what it says of {_named(real)} is not to be relied on"]
+    return [f"the bundle was trained on simulated data only: what it says of {some(real)} is not to be relied on"]
 
 
 def _trained_on(bundle: NetworkMetadata, recordings: Sequence[Recording]) -> list[str]:
@@ -36,7 +34,7 @@ def _trained_on(bundle: NetworkMetadata, recordings: Sequence[Recording]) -> lis
         return []
     kinds = ", ".join(dict.fromkeys(seen.values()))
     which = "all" if len(seen) == len(recordings) else f"{len(seen)} of {len(recordings)}"
-    return [f"{which} recordings ({_named(list(seen))}) show what the bundle was trained on ({kinds}): no test of it"]
+    return [f"{which} recordings ({some(list(seen))}) show what the bundle was trained on ({kinds}): no test of it"]
 
 
 def _other_rate(bundle: NetworkMetadata, rates_hz: dict[str, float]) -> list[str]:
@@ -48,11 +46,6 @@ def _other_rate(bundle: NetworkMetadata, rates_hz: dict[str, float]) -> list[str
         return []
     rates = f"{min(off.values()):.3g}" + ("" if len(off) == 1 else f" to {max(off.values()):.3g}")
     return [
-        f"{_named(list(off))} came at {rates} frames a second, the bundle was trained at {1 / wanted_s:.3g}: "
+        f"{some(list(off))} came at {rates} frames a second, the bundle was trained at {1 / wanted_s:.3g}: "
         "motions look faster or slower to it than those that it learned"
     ]
-
-
-def _named(names: Sequence[str]) -> str:
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
