@@ -1,5 +1,6 @@
 """The registry, the sets made of recordings (MARS, SemanticKITTI, KITTI raw, simulator), and real data."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,6 +14,8 @@ from dataset_checks import check_sources
 from own_folder import write_set
 
 from pointata import UNLABELLED, DataError
+from pointata.bundles.bundle import read_metadata
+from pointata.bundles.catalogue import shipped_bundles
 from pointata.classes import class_list
 from pointata.data.check import verify
 from pointata.data.dataset import Dataset, Video
@@ -185,6 +188,25 @@ def test_a_folder_with_a_manifest_is_own_recordings(tmp_path: Path, monkeypatch:
     assert [video.name for video in open_dataset("recordings:~/set?video=b").videos] == ["b"]
     with pytest.raises(DataError, match=r"data set set has no video c\.npy; did you mean c\.npz\?"):
         open_dataset("recordings:~/set?video=c.npy")
+
+
+def test_shipped_configurations_name_data_sets() -> None:
+    files = sorted((Path(__file__).resolve().parents[2] / "config" / "train").glob("*.yaml"))
+    named = [found[1] for file in files if (found := re.search(r"^  set: (\S+)", file.read_text(), re.M))]
+    assert len(named) > 10
+    assert [spec for spec in named if not names_dataset(spec)] == []
+
+
+def test_what_shipped_bundles_were_scored_on_can_be_opened() -> None:
+    pytest.importorskip("open3d", reason="the simulator needs open3d (pip install './pointata[training]')")
+    scored = [source for name in shipped_bundles() for source in read_metadata(name).scored_on]
+    simulated = [source for source in scored if source.startswith("sim:")]
+    assert len(simulated) == 10
+    for source in simulated:
+        recording = open_recording(source)
+        assert len(recording) == int(source.rpartition("frames=")[2])
+        assert recording.origin is not None
+        assert "_test_" in recording.origin.video
 
 
 def frames_of(*items: LabelledFrame) -> Iterable[LabelledFrame]:
