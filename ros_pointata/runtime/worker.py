@@ -46,20 +46,6 @@ class Worker(Generic[T]):
             self._on_drop.append(on_drop)
             return Slot(self, len(self._on_drop) - 1)
 
-    def submit(self, slot: int, item: T) -> None:
-        """See `Slot.submit`."""
-        with self._changed:
-            if self._stopping or slot in self._waiting:
-                self._on_drop[slot]()
-            if not self._stopping:
-                self._waiting[slot] = item
-            self._changed.notify_all()
-
-    def wait_taken(self, slot: int) -> None:
-        """See `Slot.wait_taken`."""
-        with self._changed:
-            self._changed.wait_for(lambda: slot not in self._waiting)
-
     def call(self, function: Callable[[], R]) -> "Future[R]":
         """Run `function` on the worker thread before the next items; its result or exception is in the future.
 
@@ -134,11 +120,18 @@ class Slot(Generic[T]):
 
     def submit(self, item: T) -> None:
         """Hand over an item; it replaces one that is still waiting. Returns at once; dropped once stopped."""
-        self.worker.submit(self.number, item)
+        worker = self.worker
+        with worker._changed:
+            if worker._stopping or self.number in worker._waiting:
+                worker._on_drop[self.number]()
+            if not worker._stopping:
+                worker._waiting[self.number] = item
+            worker._changed.notify_all()
 
     def wait_taken(self) -> None:
         """Return once no item waits here: the thread took it, or it was dropped."""
-        self.worker.wait_taken(self.number)
+        with self.worker._changed:
+            self.worker._changed.wait_for(lambda: self.number not in self.worker._waiting)
 
     def wait_done(self) -> None:
         """Return once the waiting item, if there is one, and what is at hand have been handled."""
