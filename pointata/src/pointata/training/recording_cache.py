@@ -81,9 +81,7 @@ def sample_recording(
     unlabelled = np.full(len(points[0]), UNLABELLED, dtype=np.uint8)
     tasks = dict.fromkeys(task for of_frame in labels for task in of_frame)
     by_task = {task: np.stack([of_frame.get(task, unlabelled) for of_frame in labels]) for task in tasks}
-    return SampledRecording(
-        np.stack(points), by_task, np.array(actions), np.stack(origins), times, np.stack(features)
-    )
+    return SampledRecording(np.stack(points), by_task, np.array(actions), np.stack(origins), times, np.stack(features))
 
 
 def _what(source: Callable[[], Iterable[LabelledFrame]]) -> str:

@@ -15,10 +15,10 @@ from pointata.classes import UNLABELLED, ClassInfo
 from pointata.data.dataset import Dataset, Video
 from pointata.data.files import numbered_files
 from pointata.data.formats.npz_file import read_npy
-from pointata.data.formats.npz_recording import NpzClipRecording, NpzFolderRecording, NpzRecording, label_bytes
+from pointata.data.formats.npz_recording import NpzRecording, label_bytes, npz_recording
 from pointata.data.layout import Layout
 from pointata.data.manifest.manifest import FILE_NAME, Entry, Manifest, Span, read_manifest
-from pointata.data.open import names_dataset, open_recording
+from pointata.data.open import names_dataset, open_recording, takes_option
 from pointata.data.recording import IndexedRecording, Recording
 from pointata.data.served import served_frames, stride_of
 from pointata.errors import DataError
@@ -133,18 +133,16 @@ class OwnRecording(Recording):
 
 
 def _open(path: Path, topic: str | None, features: tuple[str, ...]) -> Recording:
-    """A recording in numpy files, or in any layout that pointata knows."""
-    if path.suffix == ".npz":
-        return NpzClipRecording(path, features)
-    if path.suffix in (".mcap", ".db3", ".bag") or (path / "metadata.yaml").is_file():
-        return open_recording(path, topic=topic, features=features)
+    """A recording in numpy files, also where they lie beside the manifest, or in any layout that pointata knows."""
     if topic is not None:
-        raise DataError(f"topic {topic} is given, but {path} is not a bag")
-    if path.is_dir() and any(path.glob("*.npz")):
-        return NpzFolderRecording(path, features)
+        if not takes_option(path, "topic"):
+            raise DataError(f"topic {topic} is given, but {path} is not a bag")
+        return open_recording(path, features, topic=topic)
+    if not (path / "metadata.yaml").is_file() and (path.suffix == ".npz" or any(path.glob("*.npz"))):
+        return npz_recording(path, features)
     if names_dataset(path):
         raise DataError(f"{path} is a data set of its own, which a manifest cannot list: list its recordings")
-    return open_recording(path)
+    return open_recording(path, features)
 
 
 def _span_at(seconds: float, spans: tuple[Span, ...]) -> int | None:
