@@ -62,7 +62,7 @@ def adapt(row: str, preset: str, arguments: Sequence[str], folder: Path, aligned
         backbone = "trunk" if mode == "scratch" else f"build/backbones/pointmae_{preset}.safetensors"
         pointata(
             ["adapt", *arguments, f"--settings.mode={mode}", f"--settings.backbone={backbone}",
-             f"--settings.preset={preset}", f"--settings.aligned={aligned or 'null'}", "--threads=1",
+             f"--network.preset={preset}", f"--settings.aligned={aligned or 'null'}", "--threads=1",
              f"--out={folder}", f"--trainer.default_root_dir={folder}", "--trainer.enable_progress_bar=false",
              "--trainer.enable_checkpointing=false", "--trainer.enable_model_summary=false"],
             folder / "log.txt",

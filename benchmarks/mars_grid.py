@@ -52,7 +52,6 @@ def train(run: Run, data: str, runs: Path) -> dict[str, Any]:
     if method is not None:
         aligned = align(
             ["--config", "config/train/mars_align.yaml", *common, f"--settings.method={method}", f"--seed={run.seed}",
-             f"--settings.preset={run.preset}",
              f"--settings.backbone=build/backbones/pointmae_{run.preset}.safetensors"],
             runs / run.channels / f"align_{method}_{run.preset}" / fold,
         )  # fmt: skip

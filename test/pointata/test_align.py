@@ -14,7 +14,7 @@ from torch import Tensor
 from pointata.alignment import align as align_module
 from pointata.alignment.align import Align, AlignSettings, clip_features, shape_features
 from pointata.alignment.command import align
-from pointata.alignment.embedder_file import load_aligned, save_aligned
+from pointata.alignment.embedder_file import aligned_network, load_aligned, save_aligned
 from pointata.alignment.transport.mmd import mmd
 from pointata.alignment.transport.otdd import otdd
 from pointata.bundles.backbone import save_backbone
@@ -67,7 +67,7 @@ def module(model: PointATA, labels: Tensor | None = None, seed: int = 0, **setti
     points, classes = shapes()
     clips, actions = moving()
     source = shape_features(model.backbone, points, GROUPS, SIZE)
-    given = AlignSettings(**({"name": "a", "backbone": "b", "groups": GROUPS, "group_size": SIZE} | settings))  # type: ignore[arg-type]
+    given = AlignSettings(**({"name": "a", "backbone": "b"} | settings))  # type: ignore[arg-type]
     return Align(given, model, source, classes, clips, actions if labels is None else labels, seed)
 
 
@@ -227,7 +227,7 @@ def test_the_command_writes_a_file_that_stage_two_takes(tmp_path: Path) -> None:
         [
             *("--source=sim:shapes?count=6", f"--out={tmp_path}", "--accelerator=cpu", "--settings.name=a"),
             *(f"--settings.backbone={spine}", "--settings.epochs=2", "--settings.samples_per_class=4"),
-            *("--settings.groups=8", "--settings.group_size=6"),
+            *("--network.groups=8", "--network.group_size=6"),
             *(
                 "--data.set=sim:room?recordings=2&validation=1&test=0&frames=8",
                 f"--data.cache={tmp_path}",
@@ -238,11 +238,14 @@ def test_the_command_writes_a_file_that_stage_two_takes(tmp_path: Path) -> None:
     )
     assert path == tmp_path / "a_align.safetensors"
     from pointata.alignment.command import build_network
+    from pointata.training.network import NetworkSettings
 
-    given = AlignSettings(name="a", backbone=str(spine), groups=8, group_size=6)
-    metadata = load_aligned(path, build_network(given, ()))
+    metadata = load_aligned(path, build_network(str(spine), NetworkSettings(groups=8, group_size=6), ()))
     assert metadata["backbone"] == "spine"
     assert len(metadata["history"]) == 2
     assert metadata["before"]["otdd_exact"] != metadata["after"]["otdd_exact"]
-    with pytest.raises(ConfigError, match="choose the preset"):
-        build_network(AlignSettings(name="a", backbone=str(spine), preset="small"), ())
+    with pytest.raises(ConfigError, match=r"is of preset tiny, not small: leave network\.preset out"):
+        build_network(str(spine), NetworkSettings("small"), ())
+    # stage 2 need not repeat what stage 1 was told
+    assert NetworkSettings().config(model.backbone, aligned_network(path)).groups == 8
+    assert NetworkSettings(groups=9).config(model.backbone, aligned_network(path)).groups == 9

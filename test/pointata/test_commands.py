@@ -180,8 +180,8 @@ DATA = (
     "--data.sampling.point_neighbours=4 --data.augmentation.mirror=false"
 )
 ADAPT = (
-    "adapt --settings.name=own --settings.backbone=pointmae_tiny --settings.groups=8 "
-    "--settings.group_size=2 --settings.window=4 --settings.settle_frames=1 "
+    "adapt --settings.name=own --settings.backbone=pointmae_tiny --network.groups=8 "
+    "--network.group_size=2 --network.window=4 --settings.settle_frames=1 "
     f"{DATA} --data.workers=0 --data.clips.per_epoch=8 --threads=1 --accelerator=cpu --out=bundles"
 )
 
@@ -192,7 +192,7 @@ def test_only_this_package_speaks_while_commands_run(tmp_path: Path) -> None:
     write_set(tmp_path / "set")
     runs = [
         "align --settings.name=near --settings.backbone=pointmae_tiny --settings.epochs=1 "
-        f"--settings.groups=8 --settings.group_size=2 --source=sim:shapes?count=30 --accelerator=cpu {DATA}",
+        f"--network.groups=8 --network.group_size=2 --source=sim:shapes?count=30 --accelerator=cpu {DATA}",
         f"{ADAPT} --trainer.max_epochs=1",
         "frame-heads --settings.name=heads --settings.bundle=bundles/own.safetensors --settings.views=1 "
         f"--settings.steps=1 --settings.batch=2 --settings.settle_frames=1 {DATA}",

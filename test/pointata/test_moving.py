@@ -59,7 +59,7 @@ def test_it_is_trained_stored_served_and_measured(tmp_path: Path) -> None:
         pytest.importorskip(module, reason=f"training on the simulator needs {module} (pip install {module})")
     given = {
         "out": tmp_path, "settings.name": "moving", "settings.backbone": "trunk", "settings.mode": "scratch",
-        "settings.groups": 16, "settings.group_size": 8, "settings.window": 3,
+        "network.groups": 16, "network.group_size": 8, "network.window": 3,
         "data.set": "sim:street?recordings=2&validation=1&test=0&frames=4", "data.tasks": "[moving]",
         "data.clips.frames": 3, "data.clips.dense_frames": 1, "data.clips.per_epoch": 4, "data.clips.batch_size": 2,
         "data.workers": 0, "data.cache": tmp_path / "cache",

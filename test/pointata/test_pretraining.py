@@ -1,6 +1,7 @@
 """Pre-training: its loss and masks against brute force, its data, its command, and the classification check."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pointata.pretraining import frames
 from pointata.pretraining.classify import STARTS, ClassifySettings, accuracy, train_classifier
 from pointata.pretraining.command import classify, pretrain
 from pointata.pretraining.decoder import Decoder, chamfer
+from pointata.pretraining.frames import FrameSettings
 from pointata.pretraining.masked import Density, MaskedAutoencoder, random_mask, thinned
 from pointata.pretraining.shape_data import ShapeAugmentation, ShapeDraws, ShapeSettings
 from pointata.pretraining.shapes import ShapeSet, load_shapes
@@ -196,22 +198,23 @@ def test_frames_come_from_the_recordings_of_their_split(monkeypatch: pytest.Monk
         for source in sources:
             scene, seed, stream, length = source.args
             assert stream == "train"
-            assert sampling == (frames.ROOM if scene == "room" else frames.STREET)
+            assert sampling == replace(own.room if scene == "room" else own.street, point_neighbours=0)
             base = 200 * seed + (0 if scene == "room" else 10_000)
             points = base + np.arange(length, dtype=np.float32)[:, None, None] + np.zeros((1, sampling.points, 3))
             paths.append(tmp_path / f"{scene}{seed}.npz")
             save_recording(paths[-1], points)
         return paths
 
+    own = FrameSettings(SamplingConfig(points=1024, scale_m=2.0), SamplingConfig(points=2048, voxel_m=0.1))
     monkeypatch.setattr(frames, "cached_recordings", sampled)
-    train = load_shapes("sim:frames?rooms=2&streets=1", 64)
+    train = load_shapes("sim:frames?rooms=2&streets=1", 64, frames=own)
     assert train.points.shape == (30 + 30 + 10, 64, 3)
     assert train.points[:, 0, 0].tolist() == [*range(0, 150, 5), *range(200, 350, 5), *range(10_000, 10_030, 3)]
     assert set(train.labels.tolist()) == {-1}
-    test = load_shapes("sim:frames?rooms=2&streets=0", 64, split="test")
+    test = load_shapes("sim:frames?rooms=2&streets=0", 64, split="test", frames=own)
     assert test.points[:, 0, 0].tolist() == [200 * seed + i for seed in range(2, 10) for i in range(0, 150, 5)]
-    with pytest.raises(ConfigError, match="not 2000"):
-        load_shapes("sim:frames", 2000)
+    with pytest.raises(ConfigError, match=r"have 1024 sampled points .*, not 2000"):
+        load_shapes("sim:frames", 2000, frames=own)
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_a_bundle_that_was_trained_on_merged_frames_states_it(root: Path) -> Non
         "adapt", f"--config={ROOT / 'config/train/own_recordings.yaml'}", f"--data.set=recordings:{root}",
         f"--data.cache={folder / 'cache'}", "--data.workers=0", "--threads=1", "--data.features=[]",
         "--data.clips.frames=8", "--data.clips.per_epoch=2", "--data.clips.batch_size=2", "--data.sampling.points=64",
-        "--settings.groups=8", "--trainer.max_epochs=1", "--accelerator=cpu", "--trainer.logger=false",
+        "--network.groups=8", "--trainer.max_epochs=1", "--accelerator=cpu", "--trainer.logger=false",
         "--trainer.enable_progress_bar=false", f"--trainer.default_root_dir={folder / 'run'}", f"--out={folder}",
     ]  # fmt: skip
     assert main(given) == 0

@@ -214,7 +214,7 @@ def arguments(folder: Path, name: str, backbone: str, mode: str) -> list[str]:
     given = {
         "out": folder / "bundles",
         "settings.name": name, "settings.backbone": backbone, "settings.mode": mode,
-        "settings.groups": 16, "settings.group_size": 8, "settings.window": 4,
+        "network.groups": 16, "network.group_size": 8, "network.window": 4,
         "settings.settle_frames": 1,
         "data.set": "sim:room?recordings=2&validation=1&test=0&frames=8",
         "data.clips.frames": 4, "data.clips.dense_frames": 1, "data.clips.per_epoch": 4, "data.clips.batch_size": 2,
@@ -309,7 +309,7 @@ def test_points_without_labels_cost_nothing_and_the_others_as_in_the_formula() -
         ("--data.clips.validation_frames=9", "no validation recording has 9 frames"),
         ("--data.clips.dense_frames=9", "dense_frames from 0 to"),
         ("--data.clips.dense_frames=0", "clips.dense_frames of at least 1"),
-        ("--data.set=sim:kitchen", "no scene 'kitchen'"),
+        ("--data.set=sim:kitchen?recordings=2", "no scene 'kitchen'"),
         ("--data.set=nothing:here", "names no data set"),
         ('--data.tasks=["action","flow"]', "no labels for the task flow"),
         ('--data.features=["doppler"]', "no point channel doppler"),

@@ -163,7 +163,7 @@ def test_a_damaged_checkpoint_is_a_sentence(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--settings.height=true"], "is that of another network"),
+        (["--network.height=true"], "is that of another network"),
         (["--settings.mode=linear_probe"], "trained other parameters"),
     ],
 )

@@ -74,7 +74,7 @@ def train(recordings: Path, folder: Path) -> Path:
         "data.workers": 0,
         "data.sampling.points": 60, "data.sampling.centre_m": "[2,0,0]",
         "data.clips.frames": 12, "data.clips.per_epoch": 96, "data.clips.batch_size": 8,
-        "settings.groups": 8, "settings.group_size": 12, "settings.window": 8,
+        "network.groups": 8, "network.group_size": 12, "network.window": 8,
         "trainer.max_epochs": 4, "accelerator": "cpu", "trainer.default_root_dir": folder,
         "trainer.logger": "false", "trainer.enable_checkpointing": "false", "trainer.enable_progress_bar": "false",
         "threads": 1,

@@ -22,6 +22,7 @@ from pointata.tasks.scope import Scope
 from pointata.training.clips import ClipBatch
 from pointata.training.description import DataDescription
 from pointata.training.metrics import ConfusionMetric, VoteMetric
+from pointata.training.network import NetworkSettings
 from pointata.training.optimizer import adamw, stepwise
 
 
@@ -46,9 +47,9 @@ class Adaptation(lightning.LightningModule):
         self.metrics = torch.nn.ModuleDict(_validation_metrics(model, data))
 
     @classmethod
-    def for_data(cls, settings: AdaptSettings, data: DataDescription) -> "Adaptation":
+    def for_data(cls, settings: AdaptSettings, network: NetworkSettings, data: DataDescription) -> "Adaptation":
         """Build the network for some data: its heads, features and classes; errors as of `build_network`."""
-        return cls(settings, build_network(settings, data), data)
+        return cls(settings, build_network(settings, network, data), data)
 
     def parameter_counts(self) -> tuple[int, int]:
         """Number of trained parameters and of all parameters."""

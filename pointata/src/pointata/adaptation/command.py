@@ -13,6 +13,7 @@ from pointata.adaptation.frame_heads import FrameHeadSettings, bundle_to_train, 
 from pointata.adaptation.settings import AdaptSettings
 from pointata.training.command import TrainingCommand
 from pointata.training.fit import fit
+from pointata.training.network import NetworkSettings
 from pointata.training.run_log import Ledger
 from pointata.training.video_clips import DataSettings, VideoClips
 
@@ -26,14 +27,14 @@ class Adapt(TrainingCommand):
     description = "Train a bundle of point videos: adapters and heads on a backbone (stage 2)."
     example = "pointata adapt --config config/train/own_recordings.yaml --data.set recordings:PATH"
     out = Path("build/bundles")
-    groups: ClassVar = {"settings": AdaptSettings, "data": DataSettings}
+    groups: ClassVar = {"settings": AdaptSettings, "network": NetworkSettings, "data": DataSettings}
     trainer_defaults: ClassVar = {"use_distributed_sampler": False}  # clips are shared out among processes already
 
     def run(self, given: Namespace) -> Path | None:
         """Train and write the bundle and the figures of its epochs."""
         trainer = self.trainer(given)
         data = VideoClips(given.data, given.seed)
-        adaptation = Adaptation.for_data(given.settings, data.description)
+        adaptation = Adaptation.for_data(given.settings, given.network, data.description)
         if given.dry_run:
             sys.stdout.write(describe(adaptation, data, Plan.of(trainer)))
             return None

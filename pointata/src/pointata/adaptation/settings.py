@@ -15,20 +15,10 @@ class AdaptSettings:
     """Name of the adapter bundle that is made."""
     backbone: str
     """Backbone bundle: used (a name or path), or made where mode is "scratch"."""
-    preset: str = "tiny"
-    """Size of the network: "tiny", "small" or "base"."""
     mode: Mode = "adapters"
     """What is trained: "adapters", "linear_probe", "full" (makes <name>_backbone), "scratch"."""
     aligned: Path | None = None
     """Embedder that stage 1 aligned (what `pointata align` wrote); None to start from the backbone's tokenizer."""
-    groups: int = 64
-    """Tokens of a frame."""
-    group_size: int = 32
-    """Points of a token."""
-    window: int = 16
-    """Frames that the action head looks back over."""
-    height: bool = False
-    """Give the network each point's height above the lowest points of its frame."""
     learning_rate: float = 1e-3
     """Peak rate of AdamW, reached after the warm-up, then cosine to zero."""
     embedder_rate_factor: float = 0.1

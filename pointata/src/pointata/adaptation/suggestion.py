@@ -37,16 +37,15 @@ def suggest(data: VideoClips, found: Survey) -> dict[str, Any]:
     settle = 3 * frames // 4 if _whole(data.train_recordings) else min(4, frames // 4)
     held = sum(len(recording.stamps) for recording in data.train_recordings) / frames
     clips = min(MOST_CLIPS, max(LEAST_CLIPS, round(REPEATS * held)))
-    settings: dict[str, Any] = {"groups": groups, "group_size": group_size, "window": frames}
-    if of_scope(heads, Scope.WINDOW, Scope.FRAME):
-        settings["settle_frames"] = settle
+    looks_at_frames = of_scope(heads, Scope.WINDOW, Scope.FRAME)
     sampling: dict[str, Any] = {"points": points, "scale_m": _rounded(found.reach_m)}
     sampling["centre_m"] = [0.0, 0.0, 0.0] if found.moving else [round(value, 2) for value in found.centre_m]
     clip: dict[str, Any] = {"frames": frames, "batch_size": BATCH, "per_epoch": -(-clips // (EPOCHS * BATCH)) * BATCH}
     if not dense:
         sampling["point_neighbours"], clip["dense_frames"] = 0, 0
     return {
-        "settings": settings,
+        **({"settings": {"settle_frames": settle}} if looks_at_frames else {}),
+        "network": {"groups": groups, "group_size": group_size, "window": frames},
         "data": {"clips": clip, "sampling": sampling, "augmentation": {"mirror": data.mirrored is not None}},
         "trainer": {"max_epochs": EPOCHS},
     }

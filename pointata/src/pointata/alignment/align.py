@@ -28,7 +28,7 @@ _POINTS_AT_ONCE = 2**17
 
 @dataclass(frozen=True)
 class AlignSettings:
-    """What is aligned, and how. The network's settings must be those of stage 2."""
+    """What is aligned, and how."""
 
     name: str
     """The result is written to <name>_align.safetensors."""
@@ -48,14 +48,6 @@ class AlignSettings:
     """Most clips of a class in an epoch, drawn anew from those given."""
     pseudo_classes: int = 10
     """Clusters whose numbers stand in for the labels of clips without any."""
-    preset: str = "tiny"
-    """Size of the network: "tiny", "small" or "base"."""
-    groups: int = 64
-    """Tokens of a frame."""
-    group_size: int = 32
-    """Points of a token."""
-    height: bool = False
-    """Give the network each point's height above the lowest points of its frame."""
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.pseudo_classes) < 1 or self.samples_per_class < MIN_SAMPLES:

@@ -15,27 +15,22 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from pointata.alignment.align import Align, AlignSettings, shape_features
 from pointata.alignment.clips import recorded_clips
 from pointata.alignment.embedder_file import save_aligned
+from pointata.bundles.backbone import read_backbone
 from pointata.errors import ConfigError
-from pointata.model.config import preset
 from pointata.model.pointata import PointATA
 from pointata.pretraining.shapes import load_shapes
 from pointata.training.command import ACCELERATOR, TrainingCommand
 from pointata.training.fit import interruptible, trainer_errors_as_config_errors
-from pointata.training.network import on_backbone
+from pointata.training.network import NetworkSettings
 from pointata.training.video_clips import DataSettings, VideoClips
 
 _log = logging.getLogger(__name__)
 
 
-def build_network(settings: AlignSettings, features: Sequence[str]) -> PointATA:
-    """The network of stage 2, without heads: the embedder is the same.
-
-    Raises:
-        ConfigError: the backbone is not of the preset's size.
-    """
-    p = settings
-    config = preset(p.preset, groups=p.groups, group_size=p.group_size, height=p.height, features=tuple(features))
-    return on_backbone(p.backbone, config).eval()
+def build_network(backbone: str, network: NetworkSettings, features: Sequence[str]) -> PointATA:
+    """The network of stage 2, without heads, on a backbone given by name or path: the embedder is the same."""
+    trunk = read_backbone(backbone)
+    return PointATA(network.config(trunk, features=tuple(features)), trunk).eval()
 
 
 class AlignCommand(TrainingCommand):
@@ -47,7 +42,7 @@ class AlignCommand(TrainingCommand):
     )
     example = "pointata align --config config/train/sim_room_align.yaml"
     out = Path("build/aligned")
-    groups: ClassVar = {"settings": AlignSettings, "data": DataSettings}
+    groups: ClassVar = {"settings": AlignSettings, "network": NetworkSettings, "data": DataSettings}
     options: ClassVar = {
         "--source": {"type": str, "default": "sim:shapes", "help": "labelled 3D set: a folder or sim:shapes?..."},
         "--accelerator": ACCELERATOR,
@@ -58,14 +53,12 @@ class AlignCommand(TrainingCommand):
         settings: AlignSettings = given.settings
         data = VideoClips(given.data, given.seed)
         points = given.data.sampling.points
-        if max(settings.groups, settings.group_size) > points:
-            raise ConfigError(
-                f"{settings.groups} groups of {settings.group_size} need as many points: "
-                f"data.sampling.points is {points}"
-            )
-        model = build_network(settings, data.description.features)
+        model = build_network(settings.backbone, given.network, data.description.features)
+        groups, group_size = model.config.groups, model.config.group_size
+        if max(groups, group_size) > points:
+            raise ConfigError(f"{groups} groups of {group_size} need as many points: data.sampling.points is {points}")
         shapes = load_shapes(given.source, points, given.seed)
-        source = shape_features(model.backbone, torch.from_numpy(shapes.points), settings.groups, settings.group_size)
+        source = shape_features(model.backbone, torch.from_numpy(shapes.points), groups, group_size)
         data.setup("fit")
         clips, labels = recorded_clips(data, settings.samples_per_class, given.seed)
         module = Align(settings, model, source, torch.from_numpy(shapes.labels), clips, labels, given.seed)

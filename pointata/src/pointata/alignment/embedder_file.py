@@ -51,17 +51,32 @@ def save_aligned(path: Path, model: PointATA, metadata: Mapping[str, Any]) -> No
     write(path, "align", tensors, content)
 
 
+def aligned_network(path: Path) -> Mapping[str, Any]:
+    """What the file of an aligned embedder says of its network: "groups", "group_size", "height" and the like.
+
+    Raises:
+        BundleError: the file is missing, damaged or of another kind.
+    """
+    network: Mapping[str, Any] = _header(path)["network"]
+    return network
+
+
+def _header(path: Path) -> dict[str, Any]:
+    header = read_header(path)
+    if header["kind"] != "align":
+        raise BundleError(
+            f"{path} is of kind {header['kind']}, not an aligned embedder: give what `pointata align` wrote"
+        )
+    return header
+
+
 def load_aligned(path: Path, model: PointATA) -> dict[str, Any]:
     """Give a network the embedder of a file; returns the file's metadata.
 
     Raises:
         BundleError: the file is missing, damaged or of another kind, or belongs to another backbone or architecture.
     """
-    header = read_header(path)
-    if header["kind"] != "align":
-        raise BundleError(
-            f"{path} is of kind {header['kind']}, not an aligned embedder: give what `pointata align` wrote"
-        )
+    header = _header(path)
     network = _network(model)
     differing = [name for name in _NETWORK if header["network"].get(name) != network[name]]
     if differing:

@@ -91,6 +91,14 @@ BACKBONES: Mapping[str, BackboneConfig] = {
 _ADAPTER_WIDTHS = {"tiny": 32, "small": 48, "base": 64}
 
 
+def preset_of(backbone: BackboneConfig) -> str:
+    """Name of the preset that a backbone has the size of."""
+    for name, config in BACKBONES.items():
+        if config == backbone:
+            return name
+    raise ConfigError(f"the backbone is of none of the sizes {', '.join(BACKBONES)}: {backbone}")
+
+
 def preset(name: str, **overrides: Any) -> NetworkConfig:
     """A network by preset name ("tiny", "small" or "base"), any field of `NetworkConfig` overridden."""
     if name not in BACKBONES:

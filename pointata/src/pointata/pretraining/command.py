@@ -37,7 +37,7 @@ class Pretrain(TrainingCommand):
             _log.info(
                 "%s parameters would be trained, %d epochs of %s point sets drawn from %s",
                 f"{sum(p.numel() for p in module.parameters()):,}", trainer.max_epochs or 1,
-                f"{given.data.draws_per_epoch:,}", data,
+                f"{given.data.draws_per_epoch:,}", given.data.source,
             )  # fmt: skip
             return None
         fit(trainer, module, data, given.resume)

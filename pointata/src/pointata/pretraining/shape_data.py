@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pointata.errors import ConfigError, DataError
 from pointata.geometry.rigid import yaw
+from pointata.pretraining.frames import FrameSettings
 from pointata.pretraining.shapes import ShapeSet, load_shapes
 from pointata.training.fit import ResumableData
 
@@ -74,6 +75,8 @@ class ShapeSettings:
     """Point sets of a batch."""
     augmentation: ShapeAugmentation = ShapeAugmentation()
     """Random changes."""
+    frames: FrameSettings = FrameSettings()  # noqa: RUF009  (frozen)
+    """How frames of the simulator are sampled."""
     workers: int = 0
     """Processes that draw."""
 
@@ -122,9 +125,9 @@ class ShapeData(ResumableData):
     def setup(self, stage: str) -> None:
         """Load every source."""
         if not self._train:
-            points, seed, specs = self.settings.points, self.description.seed, self.settings.specs
-            self._train = [load_shapes(spec, points, seed, "train") for spec in specs]
-            self._validation = [load_shapes(spec, points, seed, "test") for spec in specs]
+            p, seed = self.settings, self.description.seed
+            self._train = [load_shapes(spec, p.points, seed, "train", p.frames) for spec in p.specs]
+            self._validation = [load_shapes(spec, p.points, seed, "test", p.frames) for spec in p.specs]
 
     def _loader(self, sources: Sequence[ShapeSet], draws: int, epoch: int) -> DataLoader[Tensor]:
         drawn = ShapeDraws(sources, self.settings.augmentation, draws, self.description.seed, epoch)

@@ -16,7 +16,7 @@ from pointata.data.simulator.splits import Split
 from pointata.data.spec import options_of, parse_spec, typed_options
 from pointata.errors import DataError
 from pointata.preprocessing.point_ops.cpu import sample_indices
-from pointata.pretraining.frames import load_frames
+from pointata.pretraining.frames import FrameSettings, load_frames
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,13 @@ class ShapeSet:
         return len(self.points)
 
 
-def load_shapes(spec: str, points: int, seed: int = 0, split: Literal["train", "test", "all"] = "train") -> ShapeSet:
+def load_shapes(
+    spec: str,
+    points: int,
+    seed: int = 0,
+    split: Literal["train", "test", "all"] = "train",
+    frames: FrameSettings = FrameSettings(),  # noqa: B008  (frozen)
+) -> ShapeSet:
     """Load one source of point sets.
 
     Args:
@@ -55,11 +61,12 @@ def load_shapes(spec: str, points: int, seed: int = 0, split: Literal["train", "
         points: points P of a set.
         seed: of everything random.
         split: part of the source.
+        frames: how frames of the simulator are sampled.
 
     Raises:
         DataError: no such source or option, or nothing usable in it.
     """
-    draw = _Draw(points, seed, ("train", "test") if split == "all" else (split,))
+    draw = _Draw(points, seed, ("train", "test") if split == "all" else (split,), frames)
     given = parse_spec(spec)
     if given.name != "sim":
         return _from_folder(Path(spec), draw)
@@ -80,6 +87,7 @@ class _Draw(NamedTuple):
     points: int
     seed: int
     splits: tuple[Split, ...]
+    frames: FrameSettings
 
 
 def _simulated_shapes(draw: _Draw, count: int = 2100) -> ShapeSet:
@@ -89,7 +97,7 @@ def _simulated_shapes(draw: _Draw, count: int = 2100) -> ShapeSet:
 
 
 def _simulated_frames(draw: _Draw, rooms: int = 140, streets: int = 100) -> ShapeSet:
-    return ShapeSet(*load_frames(rooms, streets, draw.points, draw.splits))
+    return ShapeSet(*load_frames(rooms, streets, draw.points, draw.splits, draw.frames))
 
 
 #: What a spec may name, besides a folder of meshes.

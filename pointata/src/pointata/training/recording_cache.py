@@ -24,6 +24,8 @@ from pointata.preprocessing.sampling import SamplingConfig, sample_frame
 
 _log = logging.getLogger(__name__)
 
+#: Folder of the sampled recordings unless told otherwise.
+CACHE = Path("build/cache")
 #: Change when the meaning of a cached file changes.
 _VERSION = 4
 _LABELS = "labels_"

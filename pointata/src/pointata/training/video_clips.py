@@ -20,7 +20,7 @@ from pointata.training.clip_loader import ClipLoader
 from pointata.training.clips import ClipBatch, ClipSettings, FixedClips, RandomClips
 from pointata.training.description import DataDescription
 from pointata.training.fit import ResumableData
-from pointata.training.recording_cache import SampledRecording
+from pointata.training.recording_cache import CACHE, SampledRecording
 from pointata.training.recording_store import RecordingStore
 from pointata.training.split import choose_features, choose_heads, split_videos
 
@@ -46,7 +46,7 @@ class DataSettings:
     """How frames are sampled and normalised."""
     augmentation: Augmentation = Augmentation()  # noqa: RUF009  (frozen)
     """Random changes of training clips."""
-    cache: Path = Path("build/cache")
+    cache: Path = CACHE
     """Folder of the sampled recordings."""
     workers: int = 1
     """Processes that sample recordings and draw clips; 0 for the training process itself."""
