@@ -23,7 +23,7 @@ class Sink(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """False once ROS is shutting down or the outputs are gone, when a failure to publish is no news."""
+        """False once ROS is shutting down or the outputs are gone, when a failure to publish need not be reported."""
         ...
 
     def publish(self, cloud: DecodedCloud, prediction: Prediction) -> None:
@@ -82,7 +82,7 @@ class Delivery:
         """Count a cloud that raised, at any stage: unusable data is rejected, everything else has failed.
 
         Returns:
-            Whether it failed; not where the outputs are gone, when it is no news: a dropped cloud.
+            Whether it failed; not where the outputs are gone, when it counts as a dropped cloud.
         """
         if isinstance(error, DataError):
             self._reject(error)
