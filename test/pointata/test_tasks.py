@@ -33,6 +33,12 @@ def test_every_task_has_its_module_and_agrees_with_its_line() -> None:
     assert with_a_task == set(TASKS)
 
 
+def test_the_page_shows_a_task_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "model.md").read_text(encoding="utf-8")
+    shown = page.split("## Another task")[1].split("```python\n")[1].split("```")[0]
+    assert shown in (MODULES / "moving.py").read_text(encoding="utf-8")
+
+
 def test_scopes() -> None:
     assert of_scope(TASKS, Scope.WINDOW, Scope.FRAME) == ("action", "segments")
     assert of_scope(("segments", "action"), Scope.FRAME) == ("segments",)

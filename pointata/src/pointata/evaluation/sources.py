@@ -11,6 +11,8 @@ from pointata.data.open import names_dataset, names_video, open_dataset, open_re
 from pointata.data.recording import Recording
 from pointata.data.served import ServedRecording
 from pointata.errors import ConfigError
+from pointata.tasks import of_scope
+from pointata.tasks.scope import Scope
 
 _log = logging.getLogger(__name__)
 
@@ -77,9 +79,10 @@ def _require_fit(dataset: Dataset, bundle: NetworkMetadata) -> None:
             f"the bundle takes the point channel {', '.join(missing)}, which data set {dataset.name} does not have; "
             f"it has: {', '.join(dataset.features) or 'none'}. Choose a bundle trained without it"
         )
-    # "action" and "segments" stand for each other: both are classes of frames
-    ours, theirs = ({"action" if t == "segments" else t for t in heads} for heads in (bundle.heads, dataset.heads))
-    if not ours & theirs:
+    points = set(of_scope(bundle.heads, Scope.POINT)) & set(dataset.heads)
+    # tasks of windows and frames stand for each other: the truth of all is the action of a frame
+    frames = (of_scope(heads, Scope.WINDOW, Scope.FRAME) for heads in (bundle.heads, dataset.heads))
+    if not points and not all(frames):
         raise ConfigError(
             f"data set {dataset.name} has labels for: {', '.join(dataset.heads)}; the bundle predicts "
             f"{', '.join(bundle.heads)}, so that there is nothing to score"
