@@ -1,4 +1,4 @@
-"""What is called unknown: the shipped bundles on recordings of their own world, and on what is not of it.
+"""What is called unknown: the shipped bundles on recordings like those of their training, and on others.
 
     python benchmarks/unknown.py DATA [--bundle sim_room mars_actions]
 

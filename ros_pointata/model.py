@@ -117,7 +117,7 @@ def load_predictor(parameters: Parameters) -> Model:
 
 
 def options_of(parameters: Parameters) -> PredictorOptions:
-    """What the parameters say of window, crop and actions, by the names of the options."""
+    """The parameters of window, crop and actions, by the names of the options."""
     names = {entry.name for entry in fields(PredictorOptions)}
     said = vars(parameters.window) | vars(parameters.crop) | vars(parameters.action)
     return PredictorOptions(**{name: value for name, value in said.items() if name in names})

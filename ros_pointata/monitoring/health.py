@@ -40,7 +40,7 @@ class Health:
             self._counts[counter] += by
 
     def note(self, fact: str, value: str) -> None:
-        """State a fact; it stands until it is stated anew."""
+        """State a fact; it stands until it is stated again."""
         with self._lock:
             self._facts[fact] = cut(value, LONGEST)
 

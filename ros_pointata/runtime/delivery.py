@@ -45,7 +45,7 @@ class PreparedCloud:
 
 
 class Delivery:
-    """Publishes what the model says of one lane's clouds, and counts what becomes of them.
+    """Publishes the model's results for one lane's clouds, and counts them.
 
     Args:
         sink: where predictions go.

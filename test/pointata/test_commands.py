@@ -1,4 +1,4 @@
-"""The `pointata` command: what it says of itself, of wrong arguments and of libraries that are not installed."""
+"""The `pointata` command: its help, wrong arguments and libraries that are not installed."""
 
 import argparse
 import json

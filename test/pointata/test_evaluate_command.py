@@ -195,7 +195,7 @@ def test_a_simulated_bundle_is_not_to_be_believed_on_real_recordings() -> None:
     scene = open_clip_of(Origin("simulated_room", "room_test_1", simulated=True))
     assert caveats(bundle, [scene], {}) == []
     (warning,) = caveats(bundle, [scene, open_clip_of(None, "office")], {})
-    assert warning == "the bundle was trained on simulated data only: what it says of office is not to be relied on"
+    assert warning == "the bundle was trained on simulated data only: do not rely on its results for office"
 
 
 def open_clip_of(origin: Origin | None, name: str = "clip") -> Any:

@@ -137,7 +137,7 @@ class Adaptation(lightning.LightningModule):
         checkpoint["clip_confusion"] = self.clip_confusion
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The way back."""
+        """The inverse of `on_save_checkpoint`."""
         self.clip_confusion = checkpoint.get("clip_confusion", [])
 
     def _of_action(self, logits: dict[str, Tensor]) -> Tensor:

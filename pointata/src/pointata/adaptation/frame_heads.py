@@ -87,7 +87,7 @@ class FrameFeatures:
 
 
 def bundle_to_train(settings: FrameHeadSettings, data: DataDescription, out: Path) -> tuple[PointATA, AdapterMetadata]:
-    """The network whose heads are trained, and what the new bundle says of itself.
+    """The network whose heads are trained, and the metadata of the new bundle.
 
     Args:
         settings: which bundle, and how it is trained.

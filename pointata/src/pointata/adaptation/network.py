@@ -1,4 +1,4 @@
-"""The network that stage 2 trains, and what its bundle says of it."""
+"""The network that stage 2 trains, and the metadata of its bundle."""
 
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def build_network(settings: AdaptSettings, network: NetworkSettings, data: DataD
 def bundle_metadata(
     settings: AdaptSettings, config: NetworkConfig, data: DataDescription, **training: Any
 ) -> AdapterMetadata:
-    """What the bundle says of itself; `training` is added to its account of its training."""
+    """The metadata of the bundle; `training` is added to what they state of the training."""
     p = settings
     return AdapterMetadata(
         name=p.name,

@@ -45,7 +45,7 @@ class AlignSettings:
     learning_rate: float = 1e-4
     """Of AdamW."""
     samples_per_class: int = 128
-    """Most clips of a class in an epoch, drawn anew from those given."""
+    """Most clips of a class in an epoch, drawn again from those given."""
     pseudo_classes: int = 10
     """Clusters whose numbers stand in for the labels of clips without any."""
 

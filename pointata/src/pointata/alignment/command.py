@@ -93,7 +93,7 @@ def _trainer(given: Namespace) -> lightning.Trainer:
 
 
 def _account(module: Align, data: VideoClips, seed: int) -> dict[str, Any]:
-    """What the embedder's file says of how it was made."""
+    """How the embedder was made, for its file."""
     described, clips = data.description, len(module.labels)
     return {
         "backbone": Path(module.settings.backbone).stem,

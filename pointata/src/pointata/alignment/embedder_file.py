@@ -52,7 +52,7 @@ def save_aligned(path: Path, model: PointATA, metadata: Mapping[str, Any]) -> No
 
 
 def aligned_network(path: Path) -> Mapping[str, Any]:
-    """What the file of an aligned embedder says of its network: "groups", "group_size", "height" and the like.
+    """The network that the file of an aligned embedder states: "groups", "group_size", "height" and the like.
 
     Raises:
         BundleError: the file is missing, damaged or of another kind.

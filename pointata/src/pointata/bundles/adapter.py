@@ -102,7 +102,7 @@ def read_adapter_metadata(path: Path) -> AdapterMetadata:
 
 
 def load_adapter(path: Path, backbone: str | None = None) -> tuple[PointATA, AdapterMetadata]:
-    """The network of an adapter bundle, and what it says of it; see `build_network`."""
+    """The network and the metadata of an adapter bundle; see `build_network`."""
     header, metadata = _read_adapter(path)
     return build_network(path, header, metadata, backbone), metadata
 

@@ -1,4 +1,4 @@
-"""What an adapter bundle says of its PointATA: architecture and sampling, every size within bounds."""
+"""The metadata of an adapter bundle: architecture and sampling, every size within bounds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

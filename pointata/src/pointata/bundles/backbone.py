@@ -1,4 +1,4 @@
-"""Backbone bundles: the frozen 3D network, by itself."""
+"""Backbone bundles: the frozen 3D network alone."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -19,7 +19,7 @@ from pointata.model.config import BackboneConfig
 def save_backbone(
     folder: Path, name: str, backbone: Backbone, training: Mapping[str, Any], origin: Mapping[str, Any] = {}
 ) -> Path:
-    """Write a backbone by itself, as `<name>.safetensors`, into a folder; a file of that name is replaced.
+    """Write a backbone alone, as `<name>.safetensors`, into a folder; a file of that name is replaced.
 
     Args:
         folder: made where it does not exist.

@@ -24,7 +24,7 @@ class NetworkKind:
     """How networks of one kind are read from files."""
 
     metadata: type[NetworkMetadata]
-    """What a file says of its network."""
+    """The type of the metadata."""
     build: Callable[[Path, Mapping[str, Any], Any, str | None], StreamingNetwork]
     """Makes the network, in eval mode, float32, on the CPU; given the file, its header, its metadata and a backbone."""
 

@@ -82,7 +82,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def read_network_header(path: Path, kind: str, metadata: type[Metadata]) -> tuple[dict[str, Any], Metadata]:
-    """The header of a bundle that holds a network of some kind, and what it says of the network.
+    """The header of a bundle that holds a network of some kind, and its metadata.
 
     Raises:
         BundleError: the file cannot be read, is of another kind, or what it says contradicts itself.

@@ -1,4 +1,4 @@
-"""What the bundle of any network says of itself: names, classes, origin, figures."""
+"""The metadata of any network's bundle: names, classes, origin, figures."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

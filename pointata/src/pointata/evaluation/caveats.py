@@ -24,7 +24,7 @@ def _simulated(bundle: NetworkMetadata, recordings: Sequence[Recording]) -> list
     real = [one.name for one in recordings if one.origin is None or not one.origin.simulated]
     if not bundle.simulated or not real:
         return []
-    return [f"the bundle was trained on simulated data only: what it says of {some(real)} is not to be relied on"]
+    return [f"the bundle was trained on simulated data only: do not rely on its results for {some(real)}"]
 
 
 def _trained_on(bundle: NetworkMetadata, recordings: Sequence[Recording]) -> list[str]:

@@ -143,7 +143,7 @@ def _table(score: OfflineScore) -> Table:
 
 
 def _show_more(console: Console, score: OfflineScore) -> None:
-    """What published tables state besides."""
+    """Further figures, as published tables state them."""
     evaluations = score.evaluations.values()
     for what, figures in ((what, figures) for one in evaluations for what, figures in one.listed().items()):
         _say(console, f"{what}: {_listed(figures, 1)}")

@@ -127,7 +127,7 @@ def evaluate(
 
 
 def _run(predictor: Predictor, frames: Iterable[LabelledFrame], observers: Sequence[Observer]) -> bool:
-    """Predict at every frame, in sight of the observers; False where Ctrl-C came before the end."""
+    """Predict at every frame, with the observers watching; False where Ctrl-C came before the end."""
     try:
         for item in frames:
             start = time.perf_counter()

@@ -57,7 +57,7 @@ class OfflineScore:
         return _rounded(one.details() for one in self.evaluations.values())
 
     def published(self) -> dict[str, float]:
-        """What published tables state besides."""
+        """Further figures, as published tables state them."""
         return _rounded(one.published() for one in self.evaluations.values())
 
     def report(self) -> dict[str, Any]:

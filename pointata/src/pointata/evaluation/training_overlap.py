@@ -25,7 +25,7 @@ class _Run:
     held_out: frozenset[str]
 
     def overlap(self, recording: Recording) -> str:
-        """What of a recording was trained on; empty if nothing, or if it cannot be told."""
+        """What part of a recording was trained on; empty if none, or if that is unknown."""
         origin = recording.origin
         if origin is None:
             named = {PurePath(video).stem for video in self.videos}
@@ -58,7 +58,7 @@ class TrainedOn:
         return cls(tuple(_runs(training)))
 
     def overlap(self, recording: Recording) -> str:
-        """What of a recording was trained on; empty if nothing, or if it cannot be told."""
+        """What part of a recording was trained on; empty if none, or if that is unknown."""
         return next((what for run in self.runs if (what := run.overlap(recording))), "")
 
 

@@ -90,7 +90,7 @@ class Engine:
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Give the network other weights; streams are forgotten, because what they remember is of the old ones.
 
-        This is the way to do it: a quantised or recorded step has weights of its own, which are made anew here.
+        This is the way to do it: a quantised or recorded step has weights of its own, which are made again here.
 
         Args:
             weights: of any number type, by the names of the network's `state_dict`; those not named stay as they are.

@@ -19,7 +19,7 @@ def record(network: StreamingNetwork, inputs: Any, state: Any, dtype: torch.dtyp
     """A step for the shapes of these inputs and this state; the weights of now may be constants of it.
 
     On a CPU only a single stream's step in float32 or int8 is recorded: a recording has a fixed number of streams,
-    and a CPU had better not compute those that have no new frame.
+    and a CPU should not compute those that have no new frame.
 
     Args:
         network: in eval mode, without gradients.

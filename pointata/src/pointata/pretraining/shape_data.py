@@ -134,7 +134,7 @@ class ShapeData(ResumableData):
         return DataLoader(drawn, batch_size=self.settings.batch_size, num_workers=self.settings.workers)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        """The draws of the current epoch; to be asked for anew at each."""
+        """The draws of the current epoch; to be asked for again at each."""
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
         return self._loader(self._train, self.settings.draws_per_epoch, epoch + 1)
 

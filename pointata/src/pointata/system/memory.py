@@ -11,7 +11,7 @@ _LARGEST = 2**31 - 1
 def keep_freed_memory() -> None:
     """Let glibc reuse freed buffers of any size instead of returning them to the system.
 
-    Torch allocates and frees tensors of many megabytes at every step. By default each is mapped anew and every page of
+    Torch allocates and frees tensors of many megabytes at every step. By default each is mapped again and every page of
     it faulted in again, which can cost more than the arithmetic on few cores. The price: memory of the largest step
     stays with the process. Does nothing without glibc.
     """

@@ -82,7 +82,7 @@ class Evaluation(ABC):
         return {}
 
     def published(self) -> dict[str, float]:
-        """What published tables state besides."""
+        """Further figures, as published tables state them."""
         return {}
 
     def listed(self) -> dict[str, Mapping[str, float]]:
@@ -94,7 +94,7 @@ class Evaluation(ABC):
         return []
 
     def report(self) -> dict[str, Any]:
-        """What the file of figures holds besides: always the same names, with nothing in them where there is none."""
+        """Further entries of the file of figures: always the same names, empty where there is nothing."""
         return {}
 
 

@@ -20,7 +20,7 @@ class Augmentation:
     scale: float = 0.1
     """Scale by 1 - scale to 1 + scale."""
     stretch: float = 0.0
-    """Scale each axis by 1 - stretch to 1 + stretch besides."""
+    """Also scale each axis, by 1 - stretch to 1 + stretch."""
     shift: float = 0.0
     """Standard deviation of a shift, in units of the normalisation."""
     jitter: float = 0.0

@@ -19,7 +19,7 @@ from pointata.training.fit import trainer_errors_as_config_errors
 
 #: The option of where torch computes.
 ACCELERATOR: Mapping[str, Any] = {"type": str, "default": "auto", "help": 'Lightning\'s: "auto", "cpu", "gpu"'}
-#: What the help says of Lightning's trainer; it takes all of its other options, too.
+#: The help about Lightning's trainer; all of its other options are taken, too.
 _TRAINER_HELP = {
     "max_epochs": "How often training goes over its data.",
     "check_val_every_n_epoch": "Epochs from one validation to the next.",

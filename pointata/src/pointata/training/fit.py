@@ -32,7 +32,7 @@ class ResumableData(lightning.LightningDataModule):
 
 @contextmanager
 def trainer_errors_as_config_errors() -> Iterator[None]:
-    """What Lightning says of devices and strategies that this machine does not have becomes a ConfigError."""
+    """Lightning's complaints about devices and strategies that this machine lacks become a ConfigError."""
     try:
         yield
     except (MisconfigurationException, ValueError) as error:

@@ -29,7 +29,7 @@ class NetworkSettings:
 
         Args:
             backbone: that it stands on; None for one from scratch.
-            aligned: what the file of an aligned embedder says of its network.
+            aligned: the network that the file of an aligned embedder states.
             others: further fields of the architecture.
 
         Raises:

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 class AdamWSettings(Protocol):
-    """What settings of a training say of AdamW."""
+    """The settings of AdamW."""
 
     @property
     def learning_rate(self) -> float:

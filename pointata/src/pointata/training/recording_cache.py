@@ -148,7 +148,7 @@ def log_progress(done: int, total: int) -> None:
 
 
 def _identity(argument: Any) -> Any:
-    """An argument as it is; a file or folder with its version, so that a changed recording is sampled anew."""
+    """An argument as it is; a file or folder with its version, so that a changed recording is sampled again."""
     if isinstance(argument, (tuple, list)):
         return [_identity(part) for part in argument]
     return [str(argument), fingerprint(argument)] if isinstance(argument, Path) else argument

@@ -71,7 +71,7 @@ class Ledger(lightning.Callback):
         }
 
     def save(self, path: Path, **more: Any) -> None:
-        """Write the summary and what else is to be known as JSON."""
+        """Write the summary and further facts as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".partial")
         temporary.write_text(json.dumps({**more, **self.summary()}, indent=2) + "\n")

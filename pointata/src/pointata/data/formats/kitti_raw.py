@@ -30,8 +30,8 @@ EARTH_RADIUS_M = 6_378_137.0
 def kitti_raw(root: Path | str) -> Dataset:
     """Open a drive folder, or all drives of a date folder or of a folder of dates; each drive is a video.
 
-    There are no labels, hence no heads: for pre-training and for running a network. Axes, poses and stamps: see
-    KittiRawRecording. All drives are in the split "train".
+    There are no labels and so no heads: drives are for pre-training and for running a network. Axes, poses and stamps:
+    see KittiRawRecording. All drives are in the split "train".
 
     Raises:
         DataError: no drive, or damaged time or calibration files (sweeps are read when they are used).

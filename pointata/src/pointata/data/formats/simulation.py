@@ -14,7 +14,7 @@ from pointata.frame import LabelledFrame
 
 
 class SimulatedRecording(Recording):
-    """A scene of `pointata.data.simulator`, drawn anew (and equal) at every iteration."""
+    """A scene of `pointata.data.simulator`, drawn again (the same) at every iteration."""
 
     has_poses = True
 
