@@ -19,6 +19,7 @@ from own_folder import write_clip, write_set
 
 import pointata
 from pointata.cli import COMMANDS, main
+from pointata.system.cores import torch_threads
 
 ROOT = Path(__file__).parents[2]
 #: What only the extras install, by the name of import.
@@ -254,3 +255,24 @@ def test_a_reader_whose_library_is_missing_names_it(tmp_path: Path) -> None:
     sentence = done.stderr.splitlines()[-1]
     assert sentence.startswith("pointata evaluate: reading this recording needs the Python module rosbags")
     assert 'pip install "pointata[recordings]"' in sentence
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stated", "cores", "own", "expected"),
+    [
+        (0, None, 4, 8, 3),  # one core is left to the rest of the machine
+        (0, None, 1, 1, 1),
+        (0, None, 64, 32, 32),  # never more than torch itself would take
+        (0, "2", 4, 2, 2),
+        (3, "2", 4, 2, 3),
+    ],
+)
+def test_torch_leaves_one_core_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, wanted: int, stated: str | None, cores: int, own: int, expected: int
+) -> None:
+    monkeypatch.setattr("pointata.system.cores.core_count", lambda: cores)
+    monkeypatch.setattr("torch.get_num_threads", lambda: own)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if stated is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", stated)
+    assert torch_threads(wanted) == expected

@@ -104,8 +104,8 @@ def _say_cost(module: Adaptation, data: VideoClips, plan: Plan) -> None:
     module.weigh_classes()
     step_s = _time_steps(module, batch)
     _log.info(
-        "one training step on the CPU, %s clips of %s frames: %.2f s, %.0f MiB at the peak, %.0f MiB of them its own",
-        *batch.actions.shape, step_s, peak_memory_mib(), peak_memory_mib() - before,
+        "one training step on the CPU, %s clips of %s frames, %s: %.2f s, %.0f MiB at the peak, %.0f MiB its own",
+        *batch.actions.shape, _threads(torch.get_num_threads()), step_s, peak_memory_mib(), peak_memory_mib() - before,
     )  # fmt: skip
     validation = data.val_dataloader()
     start = time.perf_counter()
@@ -131,6 +131,10 @@ def _time_steps(module: Adaptation, batch: ClipBatch) -> float:
         torch.autograd.backward(torch.stack(list(losses.values())).sum())
         optimizer.step()
     return (time.perf_counter() - start) / TIMED_STEPS
+
+
+def _threads(count: int) -> str:
+    return f"{count} threads (--threads)" if count > 1 else "1 thread (--threads)"
 
 
 def _duration(seconds: float) -> str:

@@ -28,6 +28,7 @@ from pointata.tasks.scope import Scope
 from pointata.training.clips import ClipBatch, ClipShape, FixedClips, RandomClips
 from pointata.training.description import DataDescription
 from pointata.training.optimizer import warm_up_then_cosine
+from pointata.training.progress import track
 from pointata.training.recording_cache import SampledRecording
 from pointata.training.video_clips import VideoClips
 
@@ -196,7 +197,8 @@ def augmented_views(model: PointATA, count: int, data: VideoClips, seed: int) ->
     A recording's length stays, and its mirror image has the actions that the data set says it shows.
     """
     views: list[FrameFeatures] = []
-    for number, recording in enumerate(data.train_recordings):
+    recordings = track(data.train_recordings, "features of recordings", len(data.train_recordings))
+    for number, recording in enumerate(recordings):
         drawn = RandomClips([recording], _whole(recording), data.settings.augmentation, data.mirrored or {}, seed)
         views += [_seen(model, drawn[number * count + view]) for view in range(count)]  # every item is drawn otherwise
         if (number + 1) % 20 == 0:
@@ -242,7 +244,7 @@ def _optimise(
     optimizer = torch.optim.AdamW(heads.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     schedule = warm_up_then_cosine(optimizer, settings.warmup_steps, settings.steps)
     noise = torch.cat([view.features for view in views]).std(dim=0) * settings.noise  # (F,)
-    for step in range(1, settings.steps + 1):
+    for step in track(range(1, settings.steps + 1), "training the heads", settings.steps):
         chosen = [views[i] for i in rng.integers(len(views), size=settings.batch)]
         noisy = [replace(view, features=view.features + torch.randn_like(view.features) * noise) for view in chosen]
         losses = frame_losses(model, settings, noisy)

@@ -16,7 +16,8 @@ from pointata.evaluation.score import OfflineScore
 from pointata.evaluation.sources import Choice, open_sources
 from pointata.inference.predictor import Predictor
 from pointata.paths import check_not_input, check_output_folder
-from pointata.system.arguments import Parser, Whole
+from pointata.system.arguments import THREADS, Parser, Whole
+from pointata.system.cores import torch_threads
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -39,7 +40,8 @@ def run(arguments: Sequence[str]) -> None:
         check_output_folder(given.json.parent)
     choice = Choice(given.split or "test", tuple(given.subjects))
     part = Part(given.start, given.frames)
-    predictor = Predictor.load(given.model, backbone=given.backbone, device=given.device, threads=given.threads)
+    threads = torch_threads(given.threads)
+    predictor = Predictor.load(given.model, backbone=given.backbone, device=given.device, threads=threads)
     recordings = open_sources(given.sources, choice, predictor.metadata, given.topic)
     console = Console()
     with progress(console, recordings, part) as watch:
@@ -79,7 +81,7 @@ def _parser() -> Parser:
     parser.add_argument("--topic", help="cloud topic of the bags; needed where one has several")
     parser.add_argument("--backbone", help="backbone bundle; default: the one that the bundle names")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
-    parser.add_argument("--threads", type=Whole(0), default=0, help="CPU threads; 0 for torch's choice")
+    parser.add_argument("--threads", **THREADS)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument(
         "--state-score", type=Path, metavar="FOLDER", help="write a copy of the bundle that states the figures"

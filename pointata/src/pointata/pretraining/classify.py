@@ -18,6 +18,7 @@ from pointata.pretraining.masked import DENSITIES, Density
 from pointata.pretraining.shape_data import ShapeAugmentation
 from pointata.pretraining.shapes import ShapeSet
 from pointata.training.optimizer import warm_up_then_cosine
+from pointata.training.progress import track
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def train_classifier(
     optimizer = torch.optim.AdamW(trained, lr=rate, weight_decay=settings.weight_decay)
     schedule = warm_up_then_cosine(optimizer, settings.steps // 20, settings.steps)
     augmentation = ShapeAugmentation(scale=(0.8, 1.2), shift=0.1)
-    for step in range(1, settings.steps + 1):
+    for step in track(range(1, settings.steps + 1), start, settings.steps):
         chosen = known[rng.integers(len(known), size=settings.batch)]
         points = torch.from_numpy(np.stack([augmentation.apply(shapes.points[i], rng) for i in chosen]))
         logits = model.head(model.features(points, settings.density))

@@ -1,6 +1,7 @@
 """What the argument parsers of all commands have in common."""
 
 import argparse
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from pointata.errors import UsageError
@@ -61,6 +62,13 @@ class Whole:
 
 #: What numpy and torch take as a seed.
 SEED = Whole(0, 2**32 - 1)
+
+#: The option of how many threads torch takes; see `pointata.system.cores.torch_threads`.
+THREADS: Mapping[str, Any] = {
+    "type": Whole(0),
+    "default": 0,
+    "help": "CPU threads of torch; 0 for OMP_NUM_THREADS, else all cores but one",
+}
 
 
 def closing(example: str) -> str:

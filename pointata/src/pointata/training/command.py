@@ -12,7 +12,8 @@ import lightning
 import torch
 
 from pointata.paths import check_output_folder
-from pointata.system.arguments import SEED, Whole
+from pointata.system.arguments import SEED, THREADS
+from pointata.system.cores import torch_threads
 from pointata.system.memory import keep_freed_memory
 from pointata.training.arguments import SettingsParser, wording
 from pointata.training.fit import trainer_errors_as_config_errors
@@ -59,7 +60,7 @@ class TrainingCommand(ABC):
         if cls.out is not None:
             parser.add_argument("--out", type=Path, default=cls.out, help="folder for the result")
         parser.add_argument("--seed", type=SEED, default=0, help="of all that is random")
-        parser.add_argument("--threads", type=Whole(0), default=0, help="CPU threads of torch; 0 for torch's choice")
+        parser.add_argument("--threads", **THREADS)
         for option, how in cls.options.items():
             parser.add_argument(option, **how)
         parser.add_argument(
@@ -92,8 +93,7 @@ class TrainingCommand(ABC):
         given = parser.parse_args(list(arguments))
         keep_freed_memory()
         quiet_lightning()
-        if given.threads:
-            torch.set_num_threads(given.threads)
+        torch.set_num_threads(torch_threads(given.threads))
         lightning.seed_everything(given.seed, workers=True, verbose=False)
         given = parser.instantiate(given)
         if self.out is not None:

@@ -21,6 +21,7 @@ from pointata.errors import DataError, PointataError, TooFewPointsError
 from pointata.frame import LabelledFrame
 from pointata.paths import check_output_folder, fingerprint
 from pointata.preprocessing.sampling import SamplingConfig, sample_frame
+from pointata.training.progress import track
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +137,8 @@ def cached_recordings(
     todo = [job for job in jobs if not zipfile.is_zipfile(job[0])]  # a file that was cut off lacks its directory
     if todo:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for done, _ in enumerate(pool.map(_build_one, todo), start=1):
+            made = track(pool.map(_build_one, todo), "sampling recordings", len(todo))
+            for done, _ in enumerate(made, start=1):
                 progress(done, len(todo))
     return paths
 
