@@ -25,9 +25,10 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from pointata.data.encoded_cloud import SEGMENTATION_POINT, EncodedCloud
+from pointata.data.pointcloud2 import stamp_to_ns
 from realtime.measure import latency, medians
 from realtime.scan import lidar_scan
-from ros_pointata.io.cloud import ns_to_stamp, stamp_to_ns, to_message
+from ros_pointata.io.cloud import ns_to_stamp, to_message
 from ros_pointata.monitoring.health import FRAME_COUNTERS
 from ros_pointata.msg import StageTimings
 from ros_pointata.replay.pace import Pace, Timetable

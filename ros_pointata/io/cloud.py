@@ -1,4 +1,4 @@
-"""sensor_msgs/PointCloud2 in and out: `pointata` decodes and encodes, here it becomes a message.
+"""Clouds as sensor_msgs/PointCloud2: `pointata` encodes, here it becomes a message.
 
 Importable without ROS; only the functions that build messages need sensor_msgs.
 """
@@ -12,32 +12,11 @@ from numpy.typing import NDArray
 
 from pointata import ClassInfo, Frame
 from pointata.data.encoded_cloud import encode_frame, encode_segmentation, encode_visualization
-from pointata.data.pointcloud2 import (
-    DecodedCloud,
-    decode_cloud,
-    decode_field,
-    has_field,
-    layout_key,
-    stamp_to_ns,
-)
+from pointata.data.pointcloud2 import DecodedCloud
 
 if TYPE_CHECKING:
     from builtin_interfaces.msg import Time
     from sensor_msgs.msg import PointCloud2
-
-__all__ = [
-    "DecodedCloud",
-    "decode_cloud",
-    "decode_field",
-    "has_field",
-    "layout_key",
-    "ns_to_stamp",
-    "segmentation_cloud",
-    "stamp_to_ns",
-    "to_message",
-    "to_pointcloud2",
-    "visualization_cloud",
-]
 
 
 def segmentation_cloud(cloud: DecodedCloud, labels: NDArray[np.uint8], scores: NDArray[np.float32]) -> "PointCloud2":

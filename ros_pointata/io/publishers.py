@@ -7,8 +7,9 @@ from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import PointCloud2
 
 from pointata import ClassInfo, Prediction
+from pointata.data.pointcloud2 import DecodedCloud
 from ros_pointata.config.parameters import Output
-from ros_pointata.io.cloud import DecodedCloud, segmentation_cloud, visualization_cloud
+from ros_pointata.io.cloud import segmentation_cloud, visualization_cloud
 from ros_pointata.io.messages import action_message, class_list_message, segments_message, timings_message
 from ros_pointata.io.qos import latched_profile, output_events, stream_profile
 from ros_pointata.model import ModelMetadata

@@ -9,11 +9,11 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
+from pointata.data.pointcloud2 import stamp_to_ns
 from pointata.errors import ConfigError, DataError
 from pointata.geometry.pose import Pose
 from pointata.text import cut
 from ros_pointata.config.parameters import Motion
-from ros_pointata.io.cloud import stamp_to_ns
 from ros_pointata.motion.buffer import PoseBuffer, PoseEstimate, mounting_matrix
 
 

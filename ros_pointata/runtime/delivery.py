@@ -6,8 +6,8 @@ from time import monotonic
 from typing import Any, Protocol
 
 from pointata import DataError, Prediction
+from pointata.data.pointcloud2 import DecodedCloud
 from pointata.text import cut
-from ros_pointata.io.cloud import DecodedCloud
 from ros_pointata.io.messages import UNKNOWN
 from ros_pointata.model import ModelMetadata
 from ros_pointata.monitoring.continuity import Continuity

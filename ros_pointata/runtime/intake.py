@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from pointata.data.pointcloud2 import DecodedCloud, decode_cloud, stamp_to_ns
 from pointata.preprocessing.merging import RecentClouds
 from pointata.preprocessing.picking import FramePicker
-from ros_pointata.io.cloud import DecodedCloud, decode_cloud, stamp_to_ns
 from ros_pointata.monitoring.continuity import Repetition
 from ros_pointata.monitoring.health import Health
 from ros_pointata.runtime.clock import StageClock

@@ -8,10 +8,10 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import PointCloud2
 
+from pointata.data.pointcloud2 import DecodedCloud
 from pointata.preprocessing.merging import RecentClouds
 from pointata.preprocessing.picking import FramePicker
 from ros_pointata.config.parameters import Parameters
-from ros_pointata.io.cloud import DecodedCloud
 from ros_pointata.io.publishers import Outputs
 from ros_pointata.io.qos import input_events, stream_profile
 from ros_pointata.model import overlaps

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pointata import Frame
+from pointata.data.pointcloud2 import DecodedCloud
 from pointata.preprocessing.merging import merge_frames
-from ros_pointata.io.cloud import DecodedCloud
 from ros_pointata.monitoring.health import Health
 from ros_pointata.motion.buffer import PoseEstimate
 from ros_pointata.motion.sources import MotionSource

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pointata import ClassInfo, DataError, Frame
+from pointata.data.pointcloud2 import decode_cloud, decode_field, layout_key
 from ros_pointata.io import cloud as codec
 
 FORMATS = {1: "b", 2: "B", 3: "h", 4: "H", 5: "i", 6: "I", 7: "f", 8: "d"}
@@ -92,7 +93,7 @@ def unit_message(**changes: Any) -> SimpleNamespace:
 def test_random_layouts_equal_struct_unpack(seed: int) -> None:
     msg = random_message(seed)
     before = copy.deepcopy(msg)
-    frame = codec.decode_cloud(msg, ["intensity", "ring"]).frame()
+    frame = decode_cloud(msg, ["intensity", "ring"]).frame()
 
     expected = np.array([read_back(msg, name) for name in "xyz"], dtype=np.float32).T.reshape(-1, 3)
     valid = [i for i, point in enumerate(expected) if all(np.isfinite(v) for v in point)]
@@ -104,7 +105,7 @@ def test_random_layouts_equal_struct_unpack(seed: int) -> None:
     for name in ("intensity", "ring"):
         values = np.array(read_back(msg, name), dtype=np.float32)
         np.testing.assert_array_equal(frame.features[name], values[valid])
-        np.testing.assert_array_equal(codec.decode_field(msg, name), np.array(read_back(msg, name)))
+        np.testing.assert_array_equal(decode_field(msg, name), np.array(read_back(msg, name)))
     assert msg == before, "the message was changed"
 
 
@@ -112,23 +113,23 @@ def test_random_layouts_equal_struct_unpack(seed: int) -> None:
 def test_every_buffer_type_of_data_is_read_and_results_own_their_memory(as_type: Any) -> None:
     msg = unit_message()
     msg.data = as_type(bytes(msg.data))
-    decoded = codec.decode_cloud(msg)
+    decoded = decode_cloud(msg)
     np.testing.assert_array_equal(decoded.xyz[4], [1, 1, 1])
     decoded.xyz[:] = 0
-    np.testing.assert_array_equal(codec.decode_cloud(msg).frame().points[4], [1, 1, 1])
+    np.testing.assert_array_equal(decode_cloud(msg).frame().points[4], [1, 1, 1])
 
 
 def test_a_read_only_numpy_buffer_as_rosbags_gives_it() -> None:
     msg = unit_message()
     msg.data = np.frombuffer(bytes(msg.data), dtype=np.uint8)
-    np.testing.assert_array_equal(codec.decode_cloud(msg).frame().points[:, 0], [0, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(decode_cloud(msg).frame().points[:, 0], [0, 1, 2, 0, 1, 2])
 
 
 @pytest.mark.parametrize("dense", [True, False])
 def test_is_dense_is_not_trusted(dense: bool) -> None:
     rows = [[{"x": 1.0, "y": bad, "z": 0.0} for bad in (*SPECIAL, 2.0)]]
     msg = make_message(rows, [field("x", 0), field("y", 4), field("z", 8)], 12, dense=dense)
-    frame = codec.decode_cloud(msg).frame()
+    frame = decode_cloud(msg).frame()
     assert frame.source_index.tolist() == [3]
     assert frame.source_count == 4
 
@@ -139,7 +140,7 @@ def test_a_float64_beyond_float32_is_invalid_without_a_warning() -> None:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(codec.decode_cloud(msg).frame().points) == 0
+        assert len(decode_cloud(msg).frame().points) == 0
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_a_float64_beyond_float32_is_invalid_without_a_warning() -> None:
     ],
 )
 def test_empty_clouds_are_frames_without_points(changes: dict[str, Any]) -> None:
-    frame = codec.decode_cloud(unit_message(**changes), ["intensity"]).frame()
+    frame = decode_cloud(unit_message(**changes), ["intensity"]).frame()
     assert frame.points.shape == (0, 3)
     assert frame.source_count == 0
     assert frame.features["intensity"].shape == (0,)
@@ -187,24 +188,24 @@ XYZ = [field("x", 0), field("y", 4), field("z", 8)]
 )
 def test_malformed_layouts_are_refused_with_a_sentence(changes: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(DataError) as refusal:
-        codec.decode_cloud(unit_message(**changes))
+        decode_cloud(unit_message(**changes))
     for word in words:
         assert word in str(refusal.value)
 
 
 def test_a_missing_feature_is_refused_by_name() -> None:
     with pytest.raises(DataError, match=r"no field 'doppler'.*'intensity'"):
-        codec.decode_cloud(unit_message(), ["doppler"])
+        decode_cloud(unit_message(), ["doppler"])
 
 
 def test_fields_that_are_not_read_may_be_odd() -> None:
     msg = unit_message(fields=[*XYZ, field("", 12, 2, 4), field("custom", 12, 77)])
-    assert len(codec.decode_cloud(msg).frame().points) == 6
+    assert len(decode_cloud(msg).frame().points) == 6
 
 
 def test_layout_key_changes_with_the_layout_only() -> None:
-    key = codec.layout_key(unit_message())
-    assert key == codec.layout_key(unit_message(width=1, row_step=16, data=array.array("B", bytes(32))))
+    key = layout_key(unit_message())
+    assert key == layout_key(unit_message(width=1, row_step=16, data=array.array("B", bytes(32))))
     others = [
         unit_message(is_bigendian=True),
         unit_message(point_step=18),
@@ -212,7 +213,7 @@ def test_layout_key_changes_with_the_layout_only() -> None:
         unit_message(fields=[field("x", 0, 8), *XYZ[1:]]),
         unit_message(fields=[field("x", 1), *XYZ[1:]]),
     ]
-    keys = [key, *map(codec.layout_key, others)]
+    keys = [key, *map(layout_key, others)]
     assert len(set(keys)) == len(keys)
 
 
@@ -237,7 +238,7 @@ def with_ros_header(msg: SimpleNamespace) -> SimpleNamespace:
 def test_segmentation_cloud_puts_labels_on_every_source_point() -> None:
     msg = with_ros_header(message_with_a_hole())
     labels, scores = np.array([4, 255, 9], dtype=np.uint8), np.array([0.5, 0.0, 1.0], dtype=np.float32)
-    out = codec.segmentation_cloud(codec.decode_cloud(msg), labels, scores)
+    out = codec.segmentation_cloud(decode_cloud(msg), labels, scores)
 
     assert (out.height, out.width, out.point_step, out.row_step, out.is_dense) == (2, 2, 20, 40, False)
     assert [(f.name, f.offset, f.datatype, f.count) for f in out.fields] == [
@@ -250,13 +251,13 @@ def test_segmentation_cloud_puts_labels_on_every_source_point() -> None:
     assert points[1][1:] == (5.0, 6.0, 255, 0.0)
     assert points[2] == (7.0, 8.0, 9.0, 255, 0.0)
     assert points[3] == (10.0, 11.0, 12.0, 9, 1.0)
-    assert codec.decode_field(out, "label").tolist() == [4, 255, 255, 9]
+    assert decode_field(out, "label").tolist() == [4, 255, 255, 9]
 
 
 def test_visualization_cloud_packs_colours_for_rviz() -> None:
     msg = with_ros_header(message_with_a_hole())
     classes = [ClassInfo(0, "road", (1, 2, 3)), ClassInfo(4, "car", (255, 128, 0))]
-    out = codec.visualization_cloud(codec.decode_cloud(msg), np.array([4, 255, 0], dtype=np.uint8), classes)
+    out = codec.visualization_cloud(decode_cloud(msg), np.array([4, 255, 0], dtype=np.uint8), classes)
     assert [(f.name, f.offset, f.datatype) for f in out.fields][3] == ("rgb", 12, 7)
     packed = [struct.unpack_from("<I", bytes(out.data), 16 * i + 12)[0] for i in range(4)]
     assert packed == [0xFF8000, 0x808080, 0x808080, 0x010203]
@@ -264,7 +265,7 @@ def test_visualization_cloud_packs_colours_for_rviz() -> None:
 
 @pytest.mark.parametrize("count", [0, 2, 4])
 def test_labels_must_match_the_valid_points(count: int) -> None:
-    decoded = codec.decode_cloud(message_with_a_hole())
+    decoded = decode_cloud(message_with_a_hole())
     with pytest.raises(DataError, match="3 valid points"):
         codec.segmentation_cloud(decoded, np.zeros(count, np.uint8), np.zeros(count, np.float32))
 
@@ -279,10 +280,10 @@ def test_a_frame_survives_the_way_through_a_message(count: int) -> None:
     )  # fmt: skip
     labels = rng.integers(0, 256, count).astype(np.uint8)
     msg = codec.to_pointcloud2(frame, labels)
-    back = codec.decode_cloud(msg, ["intensity", "doppler"]).frame()
+    back = decode_cloud(msg, ["intensity", "doppler"]).frame()
     np.testing.assert_array_equal(back.points, frame.points)
     np.testing.assert_array_equal(back.features["doppler"], frame.features["doppler"])
-    np.testing.assert_array_equal(codec.decode_field(msg, "label"), labels)
+    np.testing.assert_array_equal(decode_field(msg, "label"), labels)
     assert (back.stamp_ns, back.frame_id) == (frame.stamp_ns, frame.frame_id)
 
 
@@ -290,5 +291,5 @@ def test_equal_to_sensor_msgs_py_on_a_well_formed_cloud() -> None:
     oracle = pytest.importorskip("sensor_msgs_py.point_cloud2", reason="sensor_msgs_py comes with a full ROS only")
     frame = Frame.from_points(np.random.default_rng(1).normal(size=(100, 3)).astype(np.float32))
     msg = codec.to_pointcloud2(frame)
-    points = codec.decode_cloud(msg).frame().points
+    points = decode_cloud(msg).frame().points
     np.testing.assert_array_equal(oracle.read_points_numpy(msg, ["x", "y", "z"]), points)

@@ -18,11 +18,12 @@ from node_harness import Harness, cloud
 from pointata.bundles.adapter import load_adapter, save_bundle
 from pointata.bundles.catalogue import resolve
 from pointata.data.open import open_recording
+from pointata.data.pointcloud2 import stamp_to_ns
 from pointata.data.served import ServedRecording
 from pointata.evaluation.offline import evaluate
 from pointata.geometry.pose import Pose
 from pointata.inference.predictor import Predictor
-from ros_pointata.io.cloud import ns_to_stamp, stamp_to_ns
+from ros_pointata.io.cloud import ns_to_stamp
 from ros_pointata.io.publishers import ACTION
 from ros_pointata.model import load_predictor
 from ros_pointata.replay.source import Selection, outgoing_frames

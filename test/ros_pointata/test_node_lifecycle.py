@@ -21,8 +21,9 @@ from std_srvs.srv import SetBool, Trigger
 
 import ros_pointata.runtime.runtime
 from pointata import BundleError
+from pointata.data.pointcloud2 import decode_field
 from ros_pointata.config.parameters import SPECS, Parameters
-from ros_pointata.io.cloud import decode_field, ns_to_stamp
+from ros_pointata.io.cloud import ns_to_stamp
 from ros_pointata.io.publishers import ACTION, SEGMENTATION
 from ros_pointata.model import load_predictor
 

@@ -25,8 +25,8 @@ from sensor_msgs.msg import PointCloud2  # noqa: E402
 
 from pointata.bundles.catalogue import resolve  # noqa: E402
 from pointata.data.open import open_recording  # noqa: E402
+from pointata.data.pointcloud2 import stamp_to_ns  # noqa: E402
 from pointata.errors import BundleError  # noqa: E402
-from ros_pointata.io.cloud import stamp_to_ns  # noqa: E402
 from ros_pointata.msg import ActionPrediction  # noqa: E402
 from ros_pointata.testing.processes import ChildProcess, isolated_environment, node_command  # noqa: E402
 

@@ -20,7 +20,7 @@ from rclpy.qos import QoSProfile  # noqa: E402
 from sensor_msgs.msg import PointCloud2  # noqa: E402
 
 from pointata.data.open import open_recording  # noqa: E402
-from ros_pointata.io.cloud import decode_cloud, decode_field, stamp_to_ns  # noqa: E402
+from pointata.data.pointcloud2 import decode_cloud, decode_field, stamp_to_ns  # noqa: E402
 from ros_pointata.io.qos import latched_profile  # noqa: E402
 from ros_pointata.msg import ActionPrediction, ClassInfoList  # noqa: E402
 from ros_pointata.testing.processes import ChildProcess, isolated_environment, node_command  # noqa: E402

@@ -29,7 +29,8 @@ from sensor_msgs.msg import PointCloud2, PointField  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 from pointata.data.open import open_recording  # noqa: E402
-from ros_pointata.io.cloud import decode_cloud, decode_field, ns_to_stamp, stamp_to_ns  # noqa: E402
+from pointata.data.pointcloud2 import decode_cloud, decode_field, stamp_to_ns  # noqa: E402
+from ros_pointata.io.cloud import ns_to_stamp  # noqa: E402
 from ros_pointata.replay.cli import build_parser  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,8 +16,8 @@ from sensor_msgs.msg import PointCloud2
 
 from pointata import Frame, Prediction
 from pointata.bundles.bundle import load_bundle
+from pointata.data.pointcloud2 import decode_cloud
 from pointata.inference.predictor import Predictor, PreparedFrame
-from ros_pointata.io.cloud import decode_cloud
 from ros_pointata.monitoring.health import FRAME_COUNTERS
 
 STEP = 100

@@ -18,7 +18,7 @@ from sensor_msgs.msg import PointCloud2
 
 from demo.record import ActionAnswer, ScenarioRecord
 from pointata import UNLABELLED, ClassInfo
-from ros_pointata.io.cloud import decode_cloud, decode_field, has_field, stamp_to_ns
+from pointata.data.pointcloud2 import decode_cloud, decode_field, has_field, stamp_to_ns
 from ros_pointata.io.qos import latched_profile
 from ros_pointata.monitoring.health import FRAME_COUNTERS
 from ros_pointata.msg import ActionPrediction, ClassInfoList, StageTimings
