@@ -53,7 +53,7 @@ def _points(count: int, device: torch.device, repeats: int) -> dict[str, float]:
     sampling = metadata(config("tiny")).sampling
     frame = scan_frames(count, 1)[0]
     sampled = sample_frame(frame, sampling)
-    scores = np.random.default_rng(0).random((sampling.points, ALL_HEADS["semantic"]), dtype=np.float32)
+    scores = {"semantic": np.random.default_rng(0).random((sampling.points, ALL_HEADS["semantic"]), dtype=np.float32)}
     ways: dict[str, Callable[[], Any]] = {
         "sample, host": partial(sample_frame, frame, sampling),
         "sample, device": partial(sample_frame, frame, sampling, ops=DeviceOps(device)),

@@ -155,7 +155,7 @@ def test_any_cloud_is_sampled_and_restored_or_refused(
     assert sampled.no_return == np.count_nonzero((points == 0).all(axis=1))
     assert set(sampled.index.tolist()) <= set(sampled.used.tolist())
     scores = np.random.default_rng(0).dirichlet(np.ones(5), count).astype(np.float32)
-    result = upsample_labels(frame, sampled, scores)
+    result = upsample_labels(frame, sampled, {"semantic": scores})["semantic"]
     np.testing.assert_array_equal(result.labels == UNLABELLED, ~usable)
     assert ((result.scores >= 0) & (result.scores < 1.001)).all()
 

@@ -104,7 +104,7 @@ def test_training_takes_the_same_points() -> None:
         sample_recording([full, empty, single, full], sampling),
     )
     np.testing.assert_array_equal(found.points, expected.points)
-    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_equal(found.labels, expected.labels)
 
 
 def test_a_recording_of_zeros_cannot_be_trained_on() -> None:

@@ -303,7 +303,7 @@ def test_a_device_thins_and_spreads_as_the_host(device: torch.device) -> None:
     assert thinned[1][1] is not None
     np.testing.assert_array_equal(thinned[0][0], thinned[1][0])
     np.testing.assert_array_equal(thinned[0][1], thinned[1][1])
-    (labels, values), (expected, likewise) = (ops.spread(points, support, scores) for ops in (other, host))
+    (labels, values), (expected, likewise) = (ops.spread(points, support, [scores])[0] for ops in (other, host))
     np.testing.assert_array_equal(labels, expected)
     np.testing.assert_allclose(values, likewise, rtol=1e-4)
 

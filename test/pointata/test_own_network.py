@@ -101,7 +101,12 @@ class FirstPointsPreprocessor:
     def inputs(self, prepared: FirstPoints, elapsed_s: float) -> Lit:
         return Lit(torch.from_numpy(prepared.points)[None], torch.tensor([[prepared.light]]))
 
-    def upsample(self, frame: Frame, prepared: FirstPoints, scores: NDArray[np.float32]) -> PointLabels:
+    def upsample(
+        self, frame: Frame, prepared: FirstPoints, scores: Mapping[str, NDArray[np.float32]]
+    ) -> dict[str, PointLabels]:
+        return {task: self._labels(frame, of_task) for task, of_task in scores.items()}
+
+    def _labels(self, frame: Frame, scores: NDArray[np.float32]) -> PointLabels:
         labels, best = np.full(len(frame.points), UNLABELLED, np.uint8), np.zeros(len(frame.points), np.float32)
         seen = min(POINTS, len(frame.points))
         labels[:seen], best[:seen] = scores[:seen].argmax(axis=-1), scores[:seen].max(axis=-1)

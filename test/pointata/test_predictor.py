@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from pointata import UNLABELLED, DataError, Frame
+from pointata import UNLABELLED, DataError, Frame, PointLabels
 from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.classes import class_list
 from pointata.errors import ConfigError
@@ -36,7 +36,7 @@ def predictor(
     seed: int = 0,
 ) -> Predictor:
     torch.manual_seed(seed)
-    heads = {"action": ACTIONS, "segments": ACTIONS, "semantic": THINGS}
+    heads = {"action": ACTIONS, "segments": ACTIONS, "semantic": THINGS, "moving": ACTIONS[:2]}
     network = preset(
         "tiny",
         groups=16,
@@ -92,14 +92,16 @@ def test_labels_are_the_three_nearest_samples_vote() -> None:
     runner, frame = predictor(), frames(1, points=3000)[0]
     sampled = sample_frame(frame, SAMPLING)
     with torch.inference_mode():
-        scores = runner.network(to_clip([replace(sampled, stamp_s=0.0)]))["semantic"][0, 0].softmax(-1).numpy()
-    semantic = runner.step(frame).semantic
-    assert semantic is not None
+        logits = runner.network(to_clip([replace(sampled, stamp_s=0.0)]))
+    results = runner.step(frame).results
     distance, index = cKDTree(frame.points[sampled.index]).query(frame.points, 3)
     weight = 1 / (distance + 1e-6)
-    expected = (weight[..., None] * scores[index]).sum(1) / weight.sum(1, keepdims=True)
-    assert np.mean(semantic.labels == expected.argmax(1)) > 0.999  # ties apart
-    np.testing.assert_allclose(semantic.scores, expected.max(1), atol=1e-4)
+    for task in ("semantic", "moving"):  # each by its own scores
+        result, scores = results[task], logits[task][0, 0].softmax(-1).numpy()
+        assert isinstance(result, PointLabels)
+        expected = (weight[..., None] * scores[index]).sum(1) / weight.sum(1, keepdims=True)
+        assert np.mean(result.labels == expected.argmax(1)) > 0.999  # ties apart
+        np.testing.assert_allclose(result.scores, expected.max(1), atol=1e-4)
 
 
 def test_the_points_of_a_voxel_share_the_label_of_its_first() -> None:

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -116,9 +115,8 @@ def test_an_action_is_the_mean_of_both_heads_where_they_have_the_same_classes(sa
     expected = [0.6, 0.4] if same else [0.9, 0.1]
     assert reported({"action": action, "segments": segments}, heads).tolist() == pytest.approx(expected)
     reporter = get("action").reporter(heads, 4, PredictorOptions(min_frames=2))
-    unused = SimpleNamespace()
     for frame_count, familiar, unknown in ((1, True, True), (2, True, False), (3, False, True)):
-        now = Moment(frame_count, frame_count, lambda familiar=familiar: familiar, lambda _: unused)  # type: ignore[misc, arg-type, return-value]
+        now = Moment(frame_count, frame_count, lambda familiar=familiar: familiar, {})  # type: ignore[misc]
         result = reporter.report({"action": action, "segments": segments}, now)
         assert not isinstance(result, (tuple, PointLabels))
         assert (result.class_id, result.unknown) == (0, unknown)

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pointata.bundles.bundle import load_bundle
@@ -21,6 +19,8 @@ from pointata.inference.stream import Stream
 from pointata.model.streaming import StreamingNetwork
 from pointata.prediction import PointLabels, Prediction
 from pointata.system.cores import core_count
+from pointata.tasks import of_scope
+from pointata.tasks.scope import Scope
 
 __all__ = ["Predictor", "PredictorOptions", "PreparedFrame"]
 
@@ -241,18 +241,17 @@ class Predictor:
     ) -> Prediction:
         stream = self._streams[number]
         timings = {**item.timings_ms, "model": model_ms}
-
-        def upsample(probabilities: NDArray[np.float32]) -> PointLabels:
+        of_points = {task: scores[task] for task in of_scope(scores, Scope.POINT)}
+        labels: Mapping[str, PointLabels] = {}
+        if of_points:
             start = time.perf_counter()
-            labels = self._preprocessor.upsample(item.frame, item.sampled, probabilities)
-            timings["restore"] = timings.get("restore", 0.0) + _ms_since(start)
-            return labels
-
+            labels = self._preprocessor.upsample(item.frame, item.sampled, of_points)
+            timings["restore"] = _ms_since(start)
         return Prediction(
             stamp_ns=item.frame.stamp_ns,
             window_start_ns=stream.window_start_ns,
             frame_count=stream.frame_count,
-            results=stream.report(scores, lambda: self._familiar(number), upsample),
+            results=stream.report(scores, lambda: self._familiar(number), labels),
             timings_ms=timings,
             reset_reason=reason,
             no_return=item.sampled.no_return,

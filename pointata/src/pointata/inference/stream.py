@@ -1,11 +1,8 @@
 """What a deployment remembers of one stream beside the network's state: its window, and what is reported."""
 
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pointata.frame import Frame
 from pointata.inference.options import PredictorOptions
@@ -94,17 +91,14 @@ class Stream:
         return (frame.stamp_ns - self._origin_ns) * 1e-9
 
     def report(
-        self,
-        scores: Scores,
-        familiar: Callable[[], bool],
-        upsample: Callable[[NDArray[np.float32]], PointLabels],
+        self, scores: Scores, familiar: Callable[[], bool], labels: Mapping[str, PointLabels]
     ) -> dict[str, Result]:
         """The results of all tasks at the newest frame.
 
         Args:
             scores: probabilities by task.
             familiar: whether the window is like those that the bundle was trained on.
-            upsample: spreads probabilities of the sampled points to all points.
+            labels: of all points, by task that scores points.
         """
-        now = Moment(self._stamps[-1], self.frame_count, familiar, upsample)
+        now = Moment(self._stamps[-1], self.frame_count, familiar, labels)
         return {task: reporter.report(scores, now) for task, reporter in self._reporters.items()}

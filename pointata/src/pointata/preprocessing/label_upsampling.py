@@ -1,5 +1,7 @@
 """From the sampled points back to every point of the cloud."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,8 +13,8 @@ from pointata.preprocessing.sampling import SampledFrame
 
 
 def upsample_labels(
-    frame: Frame, sampled: SampledFrame, scores: NDArray[np.float32], ops: PointOps = ON_HOST
-) -> PointLabels:
+    frame: Frame, sampled: SampledFrame, scores: Mapping[str, NDArray[np.float32]], ops: PointOps = ON_HOST
+) -> dict[str, PointLabels]:
     """Spread the scores of the sampled points to all points within range: three nearest, weighted by distance.
 
     Points that share a thinning voxel share the label of its first point, far below the spacing of the samples.
@@ -20,17 +22,24 @@ def upsample_labels(
     Args:
         frame: the whole frame, N points.
         sampled: its P sampled points.
-        scores: (P, C) probabilities.
-        ops: who searches.
+        scores: (P, C) probabilities, by task.
+        ops: who searches, once for all tasks.
 
     Returns:
-        (N,) labels, UNLABELLED where a point was not used, and (N,) probabilities; of a merged frame, for its own
-        points only.
+        By task (N,) labels, UNLABELLED where a point was not used, and (N,) probabilities; of a merged frame, for its
+        own points only.
     """
     everything = len(sampled.first) == len(frame.points)
     queries = frame.points if everything else np.take(frame.points, sampled.used[sampled.first], axis=0)
     support = np.take(frame.points, sampled.index, axis=0)
-    label, score = ops.spread(queries, support, scores)
+    best = ops.spread(queries, support, list(scores.values()))
+    return {task: _on_all_points(frame, sampled, *of_task) for task, of_task in zip(scores, best, strict=True)}
+
+
+def _on_all_points(
+    frame: Frame, sampled: SampledFrame, label: NDArray[np.uint8], score: NDArray[np.float32]
+) -> PointLabels:
+    """From one point of each voxel to all points of the frame's own message."""
     if sampled.voxel is not None:
         label, score = label[sampled.voxel], score[sampled.voxel]
     own = frame.own_count

@@ -1,5 +1,6 @@
 """PointATA's preprocessor: sampled points in, their labels out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,7 +39,9 @@ class PointSampler:
         """The sampled points as a clip of one frame."""
         return to_clip([replace(prepared, stamp_s=elapsed_s)])
 
-    def upsample(self, frame: Frame, prepared: SampledFrame, scores: NDArray[np.float32]) -> PointLabels:
+    def upsample(
+        self, frame: Frame, prepared: SampledFrame, scores: Mapping[str, NDArray[np.float32]]
+    ) -> dict[str, PointLabels]:
         """See `upsample_labels`."""
         return upsample_labels(frame, prepared, scores, self.ops)
 

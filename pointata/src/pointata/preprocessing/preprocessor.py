@@ -1,5 +1,6 @@
 """What stands between frames and a network: its inputs of a frame, and labels of all points of what it scores."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,8 +52,13 @@ class Preprocessor(Protocol):
         """
         ...
 
-    def upsample(self, frame: Frame, prepared: Any, scores: NDArray[np.float32]) -> PointLabels:
-        """Labels of all points of a frame's own message, of the probabilities (..., C) of what the network scored."""
+    def upsample(
+        self, frame: Frame, prepared: Any, scores: Mapping[str, NDArray[np.float32]]
+    ) -> Mapping[str, PointLabels]:
+        """Labels of all points of a frame's own message, of the probabilities (..., C) of what the network scored.
+
+        Both by task, of those that score points.
+        """
         ...
 
     def made_up(self, number: int) -> Frame:

@@ -97,7 +97,7 @@ class _PointReporter(Reporter):
 
     def report(self, scores: Scores, now: Moment) -> PointLabels:
         """See `Reporter`."""
-        return now.upsample(scores[self._task])
+        return now.labels[self._task]
 
 
 class PointEvaluation(Evaluation):

@@ -36,13 +36,13 @@ class Moment:
         stamp_ns: its stamp.
         frame_count: frames in the window, it included.
         familiar: whether the window is like those that the bundle was trained on.
-        upsample: spreads probabilities of the sampled points (P, C) to all points.
+        labels: of all points, by task that scores points.
     """
 
     stamp_ns: int
     frame_count: int
     familiar: Callable[[], bool]
-    upsample: Callable[[NDArray[np.float32]], PointLabels]
+    labels: Mapping[str, PointLabels]
 
 
 class Reporter(ABC):

@@ -1,5 +1,6 @@
 """The two costly operations on points, by a CPU or by a GPU: chosen once, where a network is put on a device."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from pointata.geometry.places import representatives
 from pointata.preprocessing.point_ops.cpu import pick_indices, voxel_downsample
 from pointata.preprocessing.point_ops.cuda import sample_indices_on_device, spread_on_device
 
+Best = tuple[NDArray[np.uint8], NDArray[np.float32]]
 Picks = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32] | None]
 
 
@@ -27,17 +29,17 @@ class PointOps(Protocol):
         ...
 
     def spread(
-        self, query: NDArray[np.float32], support: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        self, query: NDArray[np.float32], support: NDArray[np.float32], scores: Sequence[NDArray[np.float32]]
+    ) -> list[Best]:
         """The best class of each query point, of the scores of its three nearest support points.
 
         Args:
             query: (Q, 3) metres.
             support: (S, 3) metres.
-            scores: (S, C) probabilities.
+            scores: (S, C) probabilities, of each task.
 
         Returns:
-            (Q,) classes and (Q,) probabilities.
+            (Q,) classes and (Q,) probabilities, of each task.
         """
         ...
 
@@ -58,11 +60,11 @@ class HostOps:
         return pick_indices(points, count, first, range_power), first, voxel
 
     def spread(
-        self, query: NDArray[np.float32], support: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        self, query: NDArray[np.float32], support: NDArray[np.float32], scores: Sequence[NDArray[np.float32]]
+    ) -> list[Best]:
         """As of `PointOps`."""
-        nearest = (torch.from_numpy(found) for found in cpu_nearest(query, support, 3, jobs=self.threads))
-        return interpolate_labels(torch.from_numpy(scores), *nearest)
+        distance, index = map(torch.from_numpy, cpu_nearest(query, support, 3, jobs=self.threads))
+        return [interpolate_labels(torch.from_numpy(of_task), distance, index) for of_task in scores]
 
 
 ON_HOST = HostOps()
@@ -84,10 +86,10 @@ class DeviceOps:
         return picks, *representatives(owner)
 
     def spread(
-        self, query: NDArray[np.float32], support: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        self, query: NDArray[np.float32], support: NDArray[np.float32], scores: Sequence[NDArray[np.float32]]
+    ) -> list[Best]:
         """As of `PointOps`."""
-        return spread_on_device(query, support, scores, self.device)
+        return [spread_on_device(query, support, of_task, self.device) for of_task in scores]
 
 
 def point_ops(device: torch.device, threads: int) -> PointOps:
