@@ -16,7 +16,6 @@ pytest.importorskip("lightning", reason="training needs lightning (pip install l
 
 from pointata.adaptation.frame_heads import (
     FrameFeatures,
-    FrameHeadSettings,
     augmented_views,
     frame_accuracies,
     frame_features,
@@ -24,6 +23,7 @@ from pointata.adaptation.frame_heads import (
     frame_losses,
     train_frame_heads,
 )
+from pointata.adaptation.heads_bundle import FrameHeadSettings
 from pointata.bundles.adapter import save_bundle, state_score
 from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.bundle import load_bundle, read_metadata

@@ -48,7 +48,6 @@ def save_recording(path: Path, points: np.ndarray) -> None:
     np.savez(
         path,
         points=points.astype(np.float32),
-        labels=np.zeros((frames, count), dtype=np.uint8),
         actions=np.zeros(frames, dtype=np.int64),
         origins=np.zeros((frames, 3)),
         stamps=np.arange(frames) / 10,

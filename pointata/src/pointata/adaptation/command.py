@@ -9,7 +9,8 @@ from jsonargparse import Namespace
 
 from pointata.adaptation.adapt import Adaptation
 from pointata.adaptation.dry_run import Plan, describe
-from pointata.adaptation.frame_heads import FrameHeadSettings, bundle_to_train, train_frame_heads
+from pointata.adaptation.frame_heads import train_frame_heads
+from pointata.adaptation.heads_bundle import FrameHeadSettings, bundle_to_train
 from pointata.adaptation.settings import AdaptSettings
 from pointata.training.command import TrainingCommand
 from pointata.training.fit import fit
