@@ -33,6 +33,21 @@ def test_a_configuration_is_taken_by_its_command(file: Path) -> None:
         parser.parse_args([f"--config={file}", "--data.no_such_setting=1"])
 
 
+@pytest.mark.parametrize("name", ["pretrain", "classify", "align", "adapt", "frame-heads"])
+def test_all_training_commands_have_one_grammar(name: str) -> None:
+    module = import_module(COMMANDS[name].module)
+    actions = getattr(module, COMMANDS[name].function).parser()._actions
+    options = {text for action in actions for text in action.option_strings if text.startswith("--")}
+    assert {"--config", "--seed", "--threads", "--dry-run"} <= options
+    assert ("--out" in options) == (name != "classify")  # which writes nothing
+    assert not [text for text in options if "_" in text and "." not in text and text != "--print_config"]
+    groups = {text.removeprefix("--").partition(".")[0] for text in options if "." in text}
+    assert groups <= {"settings", "network", "data", "trainer"}
+    assert "settings" in groups
+    assert {"--resume", "--accelerator"} <= options or "trainer" not in groups
+    assert "--trainer.accelerator" not in options  # stated once
+
+
 def test_both_stages_and_pretraining_share_networks_and_samplings() -> None:
     """Else stage 2 refuses the embedder, and recordings are sampled twice."""
     parsed = {file.stem: parser_of(file).parse_path(file) for file in FILES}

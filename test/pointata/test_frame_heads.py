@@ -331,5 +331,8 @@ def test_the_command_on_recordings_of_different_lengths_without_mirror_images(tm
         "data.cache": tmp_path / "cache",
         "data.workers": 0,
     }
-    assert main(["frame-heads", *(f"--{name}={value}" for name, value in arguments.items())]) == 0
+    command = ["frame-heads", *(f"--{name}={value}" for name, value in arguments.items())]
+    assert main([*command, "--dry-run"]) == 0
+    assert not (tmp_path / "new.safetensors").exists()
+    assert main(command) == 0
     assert read_metadata(str(tmp_path / "new.safetensors")).training["frame_heads"]["recordings"] == 3

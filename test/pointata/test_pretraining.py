@@ -266,6 +266,13 @@ def test_a_resumed_run_is_the_uninterrupted_run(tmp_path: Path) -> None:
     assert any(not torch.equal(value, other[name]) for name, value in whole.items()), "the test must be able to fail"
 
 
+def test_a_dry_run_writes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="pointata"):
+        assert pretrain([*arguments(tmp_path), "--dry-run"]) is None
+    assert "4 epochs of 8 point sets drawn from sim:shapes?count=21" in caplog.text
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
