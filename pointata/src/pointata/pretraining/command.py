@@ -13,6 +13,7 @@ from pointata.pretraining.shape_data import ShapeData, ShapeSettings
 from pointata.pretraining.shapes import load_shapes
 from pointata.training.command import TrainingCommand
 from pointata.training.fit import fit
+from pointata.training.network import BackboneSettings
 
 _log = logging.getLogger(__name__)
 
@@ -24,14 +25,14 @@ class Pretrain(TrainingCommand):
     description = "Make a 3D backbone by masked autoencoding of shapes and frames."
     example = "pointata pretrain --config config/train/pretrain_tiny.yaml"
     out = Path("build/backbones")
-    groups: ClassVar = {"settings": PretrainSettings, "data": ShapeSettings}
+    groups: ClassVar = {"settings": PretrainSettings, "network": BackboneSettings, "data": ShapeSettings}
     trainer_defaults: ClassVar = {"reload_dataloaders_every_n_epochs": 1}  # each epoch draws its own point sets
 
     def run(self, given: Namespace) -> Path | None:
         """Train and write the backbone bundle."""
         trainer = self.trainer(given)
         data = ShapeData(given.data, given.seed)
-        module = MaskedAutoencoding.for_data(given.settings, data.description)
+        module = MaskedAutoencoding.for_data(given.settings, given.network, data.description)
         if given.dry_run:
             data.setup("fit")
             _log.info(

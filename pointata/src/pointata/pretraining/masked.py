@@ -12,10 +12,11 @@ from pointata.bundles.backbone import save_backbone
 from pointata.errors import ConfigError
 from pointata.geometry.neighbours import gather
 from pointata.model.backbone import Backbone
-from pointata.model.config import preset
+from pointata.model.config import preset, preset_of
 from pointata.model.tokenizer import group
 from pointata.pretraining.decoder import Decoder, chamfer
 from pointata.pretraining.shape_data import ShapeDescription
+from pointata.training.network import BackboneSettings
 from pointata.training.optimizer import adamw, stepwise
 
 
@@ -45,8 +46,6 @@ class PretrainSettings:
 
     name: str
     """Name of the backbone bundle that is made."""
-    preset: str = "tiny"
-    """Size of the backbone: "tiny", "small" or "base"."""
     densities: tuple[Density, ...] = DENSITIES
     """Every batch takes one of them at random."""
     mask_share: float = 0.6
@@ -147,9 +146,11 @@ class MaskedAutoencoding(lightning.LightningModule):
             norm.momentum = 0.01  # statistics over a hundred batches, so over all densities
 
     @classmethod
-    def for_data(cls, settings: PretrainSettings, data: ShapeDescription) -> "MaskedAutoencoding":
+    def for_data(
+        cls, settings: PretrainSettings, network: BackboneSettings, data: ShapeDescription
+    ) -> "MaskedAutoencoding":
         """Build the network of a preset."""
-        config = preset(settings.preset).backbone
+        config = preset(network.preset).backbone
         sizes = [density.group_size for density in settings.densities]
         decoder = Decoder(config.width, config.heads, settings.decoder_depth, config.position_hidden, sizes)
         return cls(settings, MaskedAutoencoder(Backbone(config), decoder), data)
@@ -207,7 +208,7 @@ class MaskedAutoencoding(lightning.LightningModule):
         training = {
             **self.data.provenance,
             "objective": "masked autoencoding",
-            "preset": self.settings.preset,
+            "preset": preset_of(self.autoencoder.backbone.config),
             "steps": self.trainer.global_step,
             "torch": torch.__version__,
         }

@@ -10,6 +10,14 @@ from pointata.model.config import NetworkConfig, preset, preset_of
 
 
 @dataclass(frozen=True)
+class BackboneSettings:
+    """Shape of a backbone."""
+
+    preset: str = "tiny"
+    """Size: "tiny", "small" or "base"."""
+
+
+@dataclass(frozen=True)
 class NetworkSettings:
     """Shape of the network; what is null follows from the aligned embedder and the backbone."""
 
