@@ -13,7 +13,7 @@ from pointata import PointataError
 from ros_pointata.io.dds_profile import VARIABLES, profile_path
 
 #: Domains whose ports lie below the ephemeral range of Linux.
-_DOMAINS = range(1, 102)
+_DOMAINS: Sequence[int] = range(1, 102)
 
 
 class RunError(PointataError):

@@ -74,7 +74,7 @@ def test_every_parameter_and_topic_that_is_named_exists() -> None:
     tree = ast.parse((REPOSITORY / "launch" / "pointata.launch.py").read_text())
     (given,) = (node for node in ast.walk(tree) if isinstance(node, ast.Dict))
     assert {key.value for key in given.keys if isinstance(key, ast.Constant)} <= {spec.name for spec in SPECS}
-    source = "".join(path.read_text() for path in (REPOSITORY / "ros_pointata").glob("*.py"))
+    source = "".join(path.read_text() for path in (REPOSITORY / "ros_pointata").rglob("*.py"))
     for topic in (text for text in _strings(tree) if text.startswith("~/")):
         assert f'"{topic}"' in source
 
@@ -87,7 +87,7 @@ def test_the_demo_hands_over_arguments_that_the_other_file_declares() -> None:
 
 
 def test_rviz_shows_the_topics_of_the_node() -> None:
-    publishers = (REPOSITORY / "ros_pointata" / "publishers.py").read_text()
+    publishers = (REPOSITORY / "ros_pointata" / "io" / "publishers.py").read_text()
     config = yaml.safe_load((REPOSITORY / "config" / "pointata.rviz").read_text())
     topics = [d["Topic"]["Value"] for d in config["Visualization Manager"]["Displays"] if "Topic" in d]
     assert len(topics) == 2
