@@ -43,11 +43,15 @@ class Lit:
 
 @dataclass(frozen=True)
 class Memory:
-    """State: sum (B, 4) of frames' mean point and light, their number (B,) int64, the lowest z (B,), 9 at first."""
+    """State: sum (B, 4) of frames' mean point and light, their number (B,) int64, the lowest z (B,), 9 at first.
+
+    And the unit (B,) that lights are counted in, which no frame changes: a step hands it back as it is.
+    """
 
     total: Tensor
     count: Tensor
     lowest: Tensor
+    unit: Tensor
 
 
 class PointMLP(StreamingNetwork):
@@ -64,17 +68,21 @@ class PointMLP(StreamingNetwork):
     def initial_state(self, streams: int) -> Memory:
         weight = self.first.weight
         return Memory(
-            weight.new_zeros(streams, 4), weight.new_zeros(streams, dtype=torch.int64), weight.new_full((streams,), 9.0)
+            weight.new_zeros(streams, 4),
+            weight.new_zeros(streams, dtype=torch.int64),
+            weight.new_full((streams,), 9.0),
+            weight.new_full((streams,), 1.0),
         )
 
     def step(self, inputs: Lit, state: Memory) -> tuple[Mapping[str, Tensor], Memory]:
-        total = state.total + torch.cat([inputs.points.mean(dim=1), inputs.light], dim=-1)
+        light = inputs.light / state.unit[:, None]
+        total = state.total + torch.cat([inputs.points.mean(dim=1), light], dim=-1)
         count = state.count + 1
         lowest = torch.minimum(state.lowest, inputs.points[..., 2].amin(dim=1))
         mean = (total / count[:, None]).unsqueeze(1).expand(-1, inputs.points.shape[1], -1)
         height = inputs.points[..., 2:] - lowest[:, None, None]
         logits = self.second(torch.relu(self.first(torch.cat([inputs.points, mean, height], dim=-1))))
-        return {"semantic": logits.unsqueeze(1)}, Memory(total, count, lowest)
+        return {"semantic": logits.unsqueeze(1)}, Memory(total, count, lowest, state.unit)
 
     def quantizable_layers(self) -> tuple[str, ...]:
         return ("first", "second")

@@ -126,18 +126,17 @@ class Engine:
 
         A stream whose scores or state are not finite is reset, and missing in the result.
         """
-        numbers = sorted(frames)
-        rows = numbers
-        if isinstance(self._step, GraphedStep):  # has one shape: streams without a frame run along, and are not kept
+        rows = numbers = sorted(frames)
+        graphed = isinstance(self._step, GraphedStep)
+        if graphed:  # has one shape: streams without a frame run along, and are not kept
             rows = [number if number in frames else numbers[0] for number in range(self.streams)]
-        everyone = len(rows) == self.streams
         inputs = joined([frames[number] for number in rows])
         with torch.inference_mode():
             index = torch.tensor(numbers, device=self.device)
             with autocast(self.device, self._dtype):
-                logits, state = self._step(
-                    upload(inputs, self.device), self._state if everyone else select(self._state, index)
-                )
+                # a network gets a copy, parts of which it may hand back as they are; a graph copies by itself
+                given = self._state if graphed else select(self._state, index)
+                logits, state = self._step(upload(inputs, self.device), given)
             if len(numbers) < len(rows):
                 logits, state = {task: value[index] for task, value in logits.items()}, select(state, index)
             update(self._state, index, state)
