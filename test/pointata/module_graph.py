@@ -24,13 +24,21 @@ class ModuleGraph:
         self.at_the_top = [path for path in source.glob("*.py") if path.stem != "__init__"]
 
     def imports(self, name: str) -> set[str]:
-        """Modules of the package that one imports, anywhere in its text; the package's own names stand for none."""
+        """Modules of the package that one imports, anywhere in its text; the package's own names stand for none.
+
+        Not seen is what a table names as text and imports when it is asked for: commands, tasks, formats. That is what
+        such a table is for, and its entries may know it.
+        """
         found: set[str] = set()
         for node in ast.walk(ast.parse(self.modules[name].read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == self._package:
-                base = node.module.removeprefix(self._package).removeprefix(".")
-                inner = {f"{base}.{alias.name}".removeprefix(".") for alias in node.names}
-                found |= {module if module in self.modules else base for module in inner}
+            if isinstance(node, ast.Import):
+                found |= {alias.name.removeprefix(f"{self._package}.") for alias in node.names}
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{name} imports relative to itself, which this graph does not follow"
+                if node.module and node.module.split(".")[0] == self._package:
+                    base = node.module.removeprefix(self._package).removeprefix(".")
+                    inner = {f"{base}.{alias.name}".removeprefix(".") for alias in node.names}
+                    found |= {module if module in self.modules else base for module in inner}
         return (found & set(self.modules)) - {name, ""}
 
     def places(self) -> set[str]:

@@ -329,6 +329,7 @@ def test_points_without_labels_cost_nothing_and_the_others_as_in_the_formula() -
         ("--data.clips.validation_stride=-1", "must not be negative"),
         ("--data.sampling.point_neighbours=-1", "must not be negative"),
         ("--accelerator=abacus", "the trainer cannot run like this"),
+        ("--accelerator=tpu", "the trainer cannot run like this"),  # without torch_xla
         (f"--out={__file__}/bundles", "cannot be a folder for results"),
         (f"--data.cache={__file__}", "cannot be a folder for results"),
         (f"--trainer.default_root_dir={__file__}", "cannot be a folder for results"),
