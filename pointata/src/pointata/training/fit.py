@@ -35,7 +35,7 @@ def trainer_errors_as_config_errors() -> Iterator[None]:
     """Lightning's complaints about devices and strategies that this machine lacks become a ConfigError."""
     try:
         yield
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:  # the second: tpu without torch_xla
         raise ConfigError(f"the trainer cannot run like this: {error}") from error
 
 
