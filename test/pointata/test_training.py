@@ -1,5 +1,6 @@
 """Training: clips, the cache of sampled recordings, and what each mode changes in the bundle it writes."""
 
+import shutil
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -10,12 +11,14 @@ import pytest
 import torch
 from scipy.spatial.distance import pdist
 
+from pointata.alignment.embedder_file import save_aligned
 from pointata.bundles.adapter import load_adapter
 from pointata.bundles.backbone import save_backbone
 from pointata.bundles.bundle import load_bundle
 from pointata.cli import main
 from pointata.model.backbone import Backbone
 from pointata.model.config import BACKBONES
+from pointata.model.pointata import PointATA
 from pointata.model.trainable import adapter_state, backbone_state
 from pointata.preprocessing.sampling import SamplingConfig
 from pointata.tasks import get
@@ -283,6 +286,25 @@ def test_another_backbone_of_that_name_in_the_folder_is_a_sentence_before_traini
     said = capsys.readouterr().err
     assert "holds another backbone" in said
     assert [file.name for file in folder.iterdir()] == ["trunk.safetensors"]
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry"])
+def test_a_file_that_the_bundle_is_made_from_is_not_replaced(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], dry: list[str]
+) -> None:
+    given = tmp_path / "foo_backbone.safetensors"
+    shutil.copy(trained / "bundles" / "trunk.safetensors", given)
+    before = given.read_bytes()
+    full = [*arguments(trained, "foo", str(given), "full"), f"--out={tmp_path}", *dry]
+    assert main(full) == 1
+    assert "foo_backbone.safetensors would be replaced" in capsys.readouterr().err
+    assert given.read_bytes() == before
+    embedder = tmp_path / "foo.safetensors"
+    first, _ = load_bundle(str(trained / "bundles" / "first.safetensors"))
+    assert isinstance(first, PointATA)
+    save_aligned(embedder, first, {})
+    assert main([*full, f"--settings.aligned={embedder}", "--settings.mode=adapters"]) == 1
+    assert "foo.safetensors would be replaced" in capsys.readouterr().err
 
 
 def test_points_without_labels_cost_nothing_and_the_others_as_in_the_formula() -> None:

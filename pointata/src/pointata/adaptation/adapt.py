@@ -157,8 +157,9 @@ class Adaptation(lightning.LightningModule):
 
     def check_bundle_output(self, folder: Path) -> None:
         """Refuse a folder that `save` could not write into, before there is anything to save."""
-        metadata = bundle_metadata(self.settings, self.model.config, self.data)
-        check_bundle_output(folder, self.model, metadata, self.settings.makes_backbone)
+        p = self.settings
+        metadata = bundle_metadata(p, self.model.config, self.data)
+        check_bundle_output(folder, self.model, metadata, p.makes_backbone, p.made_from)
 
     def save(self, folder: Path) -> Path:
         """Write the bundle (and, where it was trained, the backbone) into a folder."""

@@ -36,10 +36,10 @@ class Adapt(TrainingCommand):
         trainer = self.trainer(given)
         data = VideoClips(given.data, given.seed)
         adaptation = Adaptation.for_data(given.settings, given.network, data.description)
+        adaptation.check_bundle_output(given.out)
         if given.dry_run:
             sys.stdout.write(describe(adaptation, data, Plan.of(trainer)))
             return None
-        adaptation.check_bundle_output(given.out)
         trained, total = adaptation.parameter_counts()
         _log.info("%s of %s parameters are trained", f"{trained:,}", f"{total:,}")
         ledger = Ledger()

@@ -11,7 +11,6 @@ from pointata.bundles.bundle import load_bundle
 from pointata.bundles.catalogue import resolve
 from pointata.errors import ConfigError
 from pointata.model.pointata import PointATA
-from pointata.paths import check_not_input
 from pointata.tasks import TASKS, of_scope
 from pointata.tasks.scope import Scope
 from pointata.training.description import DataDescription
@@ -66,7 +65,6 @@ def bundle_to_train(settings: FrameHeadSettings, data: DataDescription, out: Pat
             bundle would replace it.
         BundleError: the bundle cannot be loaded, or the folder has another backbone of that name.
     """
-    check_not_input(out / f"{settings.name}.safetensors", resolve(settings.bundle))
     model, metadata = load_bundle(settings.bundle)
     if not isinstance(model, PointATA) or not isinstance(metadata, AdapterMetadata):
         raise ConfigError(f"{settings.bundle} is not an adapter bundle: its network has no heads of frame features")
@@ -91,7 +89,7 @@ def bundle_to_train(settings: FrameHeadSettings, data: DataDescription, out: Pat
         simulated=metadata.simulated and data.simulated,
         data_licence="; ".join(dict.fromkeys(text for text in (metadata.data_licence, data.licence) if text)),
     )
-    check_bundle_output(out, model, made, replace_backbone=False)
+    check_bundle_output(out, model, made, replace_backbone=False, made_from=[resolve(settings.bundle)])
     return model, made
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointata.bundles.catalogue import resolve
 from pointata.errors import ConfigError
 from pointata.model.trainable import Mode
 
@@ -53,6 +54,12 @@ class AdaptSettings:
     def makes_backbone(self) -> bool:
         """Whether the run makes a backbone of its own."""
         return self.mode in ("scratch", "full")
+
+    @property
+    def made_from(self) -> list[Path]:
+        """The files that the bundle is made from."""
+        backbones = [] if self.mode == "scratch" else [resolve(self.backbone)]
+        return backbones if self.aligned is None else [*backbones, self.aligned]
 
     @property
     def trains_point_net(self) -> bool:

@@ -48,15 +48,20 @@ def save_bundle(folder: Path, model: PointATA, metadata: AdapterMetadata, replac
     return path
 
 
-def check_bundle_output(folder: Path, model: PointATA, metadata: AdapterMetadata, replace_backbone: bool) -> None:
+def check_bundle_output(
+    folder: Path, model: PointATA, metadata: AdapterMetadata, replace_backbone: bool, made_from: Sequence[Path]
+) -> None:
     """Refuse what `save_bundle` with these arguments would stumble over; before a training, its end is saved.
 
     Raises:
-        ConfigError: the folder cannot be made or written to.
+        ConfigError: the folder cannot be made or written to, or a file that the bundle is made from would be replaced.
         BundleError: it already has a different backbone of that name, and it is not to be replaced.
     """
     check_output_folder(folder)
     path = folder / f"{metadata.backbone}.safetensors"
+    for written in (folder / f"{metadata.name}.safetensors", *([path] if replace_backbone else [])):
+        for given in made_from:
+            check_not_input(written, given)
     if not replace_backbone and path.exists():
         require_same_backbone(path, checksum(stored(backbone_state(model))))
 
