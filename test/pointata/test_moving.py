@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from own_folder import edit, write_folder
 
-from pointata import UNLABELLED, open_recording
+from pointata import UNLABELLED, DataError, open_dataset, open_recording
 from pointata.cli import main
 from pointata.evaluation.score import OfflineScore
 from pointata.frame import Frame, LabelledFrame
@@ -15,6 +17,21 @@ from pointata.prediction import PointLabels, Prediction
 from pointata.tasks import TASKS
 
 CLASSES = TASKS["moving"].classes
+#: Options of the smallest training.
+SMALL: dict[str, Any] = {
+    "settings.name": "moving", "settings.backbone": "trunk", "settings.mode": "scratch",
+    "network.groups": 16, "network.group_size": 8, "network.window": 3,
+    "data.tasks": "[moving]", "data.clips.frames": 3, "data.clips.dense_frames": 1, "data.clips.per_epoch": 4,
+    "data.clips.batch_size": 2, "data.workers": 0, "data.sampling.points": 256,
+    "trainer.max_epochs": 1, "accelerator": "cpu", "trainer.logger": "false",
+    "trainer.enable_progress_bar": "false", "trainer.enable_checkpointing": "false",
+}  # fmt: skip
+
+
+@pytest.fixture
+def training() -> None:
+    for module in ("lightning", "jsonargparse", "torchmetrics", "open3d"):
+        pytest.importorskip(module, reason=f"training on the simulator needs {module} (pip install {module})")
 
 
 def test_the_figure_is_the_iou_of_what_moves() -> None:
@@ -54,19 +71,12 @@ def test_an_array_of_that_name_in_numpy_files_is_its_truth(tmp_path: Path) -> No
         assert not first.frame.features
 
 
+@pytest.mark.usefixtures("training")
 def test_it_is_trained_stored_served_and_measured(tmp_path: Path) -> None:
-    for module in ("lightning", "jsonargparse", "torchmetrics", "open3d"):
-        pytest.importorskip(module, reason=f"training on the simulator needs {module} (pip install {module})")
-    given = {
-        "out": tmp_path, "settings.name": "moving", "settings.backbone": "trunk", "settings.mode": "scratch",
-        "network.groups": 16, "network.group_size": 8, "network.window": 3,
-        "data.set": "sim:street?recordings=2&validation=1&test=0&frames=4", "data.tasks": "[moving]",
-        "data.clips.frames": 3, "data.clips.dense_frames": 1, "data.clips.per_epoch": 4, "data.clips.batch_size": 2,
-        "data.workers": 0, "data.cache": tmp_path / "cache",
-        "data.sampling.points": 256, "data.sampling.scale_m": 20.0, "data.sampling.voxel_m": 0.1,
-        "trainer.max_epochs": 1, "accelerator": "cpu", "trainer.logger": "false",
-        "trainer.enable_progress_bar": "false", "trainer.enable_checkpointing": "false",
-        "trainer.default_root_dir": tmp_path,
+    given = SMALL | {
+        "out": tmp_path, "data.set": "sim:street?recordings=2&validation=1&test=0&frames=4",
+        "data.cache": tmp_path / "cache", "trainer.default_root_dir": tmp_path,
+        "data.sampling.scale_m": 20.0, "data.sampling.voxel_m": 0.1,
     }  # fmt: skip
     assert main(["adapt", *(f"--{key}={value}" for key, value in given.items())]) == 0
     assert 0 <= json.loads((tmp_path / "moving.json").read_text())["last"]["val/moving_iou"] <= 1
@@ -89,3 +99,60 @@ def test_it_is_trained_stored_served_and_measured(tmp_path: Path) -> None:
     assert json.loads(figures.read_text())["moving_iou"] == pytest.approx(both_moving / both, abs=5e-5)
     stated = Predictor.load(str(scored / "moving.safetensors"), device="cpu").metadata
     assert stated.score.keys() == {"moving_iou"}
+
+
+MANIFEST = """\
+frame_period_s: 0.1
+recordings:
+  - {path: a, split: train, subject: a}
+  - {path: b, split: val, subject: b}
+  - {path: c, split: test, subject: c}
+"""
+
+
+def write_moving(root: Path, names: str = "abc") -> Path:
+    """Recordings of points, of which the half beside the sensor moves; a manifest that names no classes."""
+    for name in "abc":
+        write_folder(root / name, 4, **(MOVING if name in names else BARE))
+    (root / "manifest.yaml").write_text(MANIFEST)
+    return root
+
+
+POINTS = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+BARE: dict[str, Any] = {"points": POINTS, "intensity": None, "labels": None}
+MOVING = BARE | {"moving": (POINTS[:, 1] > 0).astype(np.uint8)}
+
+
+def test_own_recordings_bring_it_by_their_arrays(tmp_path: Path) -> None:
+    dataset = open_dataset(f"recordings:{write_moving(tmp_path)}")
+    assert dataset.heads == {"moving": CLASSES}
+    for video in dataset.videos:
+        for item in dataset.open(video):
+            np.testing.assert_array_equal(item.other_labels["moving"], POINTS[:, 1] > 0)
+
+
+def test_own_recordings_train_it_only_where_training_recordings_have_it(tmp_path: Path) -> None:
+    root = write_moving(tmp_path, "bc")
+    with pytest.raises(DataError, match="a has neither an action nor labels"):
+        open_dataset(root)
+    edit(root, ("recordings:", "actions: [stand]\nrecordings:"), ("path: a", "action: stand, path: a"))
+    assert list(open_dataset(root).heads) == ["action", "segments"]
+
+
+def test_labels_beyond_its_two_classes_are_refused(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "a", 1, **MOVING | {"moving": np.full(300, 2, np.uint8)})
+    with pytest.raises(DataError, match=r"0000\.npz: moving are 0 to 1, or 255 for unlabelled, got 2"):
+        next(iter(open_recording(folder)))
+
+
+@pytest.mark.usefixtures("training")
+def test_own_recordings_train_and_measure_it(tmp_path: Path) -> None:
+    source = f"recordings:{write_moving(tmp_path / 'set')}"
+    given = SMALL | {
+        "out": tmp_path, "data.set": source, "data.cache": tmp_path / "cache", "trainer.default_root_dir": tmp_path,
+        "data.sampling.scale_m": 2.0,
+    }  # fmt: skip
+    assert main(["adapt", *(f"--{key}={value}" for key, value in given.items())]) == 0
+    figures = tmp_path / "figures.json"
+    assert main(["evaluate", str(tmp_path / "moving.safetensors"), source, "--device=cpu", f"--json={figures}"]) == 0
+    assert 0 <= json.loads(figures.read_text())["moving_iou"] <= 1

@@ -1,7 +1,7 @@
 """Point-cloud videos as numpy files: a folder of one .npz per frame, or one .npz for a whole clip."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,10 @@ class NpzRecording(IndexedRecording):
             features={name: _channel(file, name, arrays, len(points)) for name in self._features},
             T_world_sensor=_pose(file, arrays) if self._must_have_pose(file, names) else None,
         )
+        most = {"labels": UNLABELLED, **{task: len(classes) for task, classes in _other_classes(names).items()}}
         labels = {
-            name: label_bytes(file, arrays(name), len(points), name)[frame.source_index]
-            for name in ("labels", *_OTHER_LABELS)
+            name: label_bytes(file, arrays(name), len(points), name, classes)[frame.source_index]
+            for name, classes in most.items()
             if name in names
         }
         return LabelledFrame(frame, labels.pop("labels", None), other_labels=labels)
@@ -98,18 +99,19 @@ class NpzFolderRecording(NpzRecording):
         """Open a folder: the stamps of all frames are read. Arguments as of `NpzRecording`."""
         super().__init__(Path(folder), features)
         self._files = numbered_files(self.path, "*.npz")
-        stamps, labelled = [], []
+        stamps, labelled, every_name = [], [], set()
         for index, file in enumerate(self._files):
             arrays, names = open_npz(file)
             stamps.append(_stamps(file, arrays, names, ()))
+            every_name |= set(names)
             if "labels" in names:
                 labelled.append(index)
             if index == 0:
                 self.has_poses = "T_world_sensor" in names
-                self.other_classes = _other_classes(names)
                 if self._all_features:
                     self._features = _channels(arrays, names, 1)
         self.stamps_ns, self.labelled = np.array(stamps, np.int64), labelled
+        self.other_classes = _other_classes(every_name)
         self._check_stamps("files are taken in the order of their names, so pad the numbers with zeros")
 
     def _arrays(self, index: int) -> tuple[Path, Reader, Sequence[str]]:
@@ -151,17 +153,20 @@ class NpzClipRecording(NpzRecording):
         return self.path, read, tuple(self._content)
 
 
-def _other_classes(names: Sequence[str]) -> dict[str, tuple[ClassInfo, ...]]:
+def _other_classes(names: Container[str]) -> dict[str, tuple[ClassInfo, ...]]:
     """Classes of the further labels of points that a file holds, by task."""
     return {task: TASKS[task].classes or () for task in _OTHER_LABELS if task in names}
 
 
-def label_bytes(file: Path, labels: NDArray[Any], count: int, name: str = "labels") -> NDArray[np.uint8]:
-    """(count,) uint8 class ids, 255 = unlabelled, of an array of any integer type."""
+def label_bytes(
+    file: Path, labels: NDArray[Any], count: int, name: str = "labels", classes: int = UNLABELLED
+) -> NDArray[np.uint8]:
+    """(count,) uint8 class ids below `classes`, 255 = unlabelled, of an array of any integer type."""
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
         raise DataError(f"{file}: {name} must be ({count},) uint8, one a point, got {labels.shape} {labels.dtype}")
-    if len(labels) and not 0 <= labels.min() <= labels.max() <= UNLABELLED:
-        raise DataError(f"{file}: {name} are 0 to 254, or 255 for unlabelled, got {labels.min()} to {labels.max()}")
+    wrong = labels[((labels < 0) | (labels >= classes)) & (labels != UNLABELLED)]
+    if len(wrong):
+        raise DataError(f"{file}: {name} are 0 to {classes - 1}, or {UNLABELLED} for unlabelled, got {wrong[0]}")
     return labels.astype(np.uint8)
 
 

@@ -1,7 +1,7 @@
 """The user's own recordings as training data: a folder with a manifest, no code; see docs/own_recordings.md."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,7 @@ def own_recordings(root: Path) -> Dataset:
         heads |= {"action": manifest.actions, "segments": manifest.actions}
     if manifest.point_classes:
         heads["semantic"] = manifest.point_classes
+    heads |= _other_heads(manifest, found)
     return Dataset(
         name=manifest.name,
         videos=tuple(videos),
@@ -121,6 +122,7 @@ class OwnRecording(Recording):
                 item.frame,
                 _labels(item, beside[count - 1] if beside else None, self.point_classes),
                 None if span is None else spans[span][2],
+                item.other_labels,
             )
         if beside and count != len(beside):
             raise DataError(
@@ -173,9 +175,18 @@ def _labels(item: LabelledFrame, beside: Path | None, point_classes: tuple[str, 
 
 
 class _Found(NamedTuple):
-    """What the check of a recording finds: labels of points; frames for each that is taken; points of the first."""
+    """What the check of a recording finds.
+
+    Attributes:
+        labelled: whether points have labels of the manifest's classes.
+        others: classes of further labels of points, by task.
+        stride: frames for each that is taken.
+        points: points of the first frame.
+        has_poses: as of the recording.
+    """
 
     labelled: bool
+    others: Mapping[str, tuple[ClassInfo, ...]]
     stride: int
     points: int
     has_poses: bool
@@ -197,10 +208,27 @@ def _check(entry: Entry, manifest: Manifest, point_classes: tuple[str, ...]) -> 
         has = ", ".join(first.frame.features) or "none"
         raise DataError(f"{entry.name} has no feature {missing[0]}; it has: {has}")
     labelled = _check_labels(entry, recording, first, point_classes)
-    if not entry.spans and not labelled:
-        raise DataError(f"{entry.name} has neither an action nor labels of point_classes: nothing to learn from it")
+    others = recording.other_classes
+    if not entry.spans and not labelled and not others:
+        mend = "" if manifest.actions or point_classes else "; name at least one of actions and point_classes"
+        raise DataError(
+            f"{entry.name} has neither an action nor labels of point_classes: nothing to learn from it{mend}"
+        )
     stride = stride_of(recording.rate_hz, manifest.frame_period_s)
-    return _Found(labelled, stride, len(first.frame.points), recording.has_poses)
+    return _Found(labelled, others, stride, len(first.frame.points), recording.has_poses)
+
+
+def _other_heads(manifest: Manifest, found: Mapping[str, _Found]) -> dict[str, tuple[ClassInfo, ...]]:
+    """Classes of further labels of points, by task: those of training recordings, or of all where none is for training.
+
+    A head that no training recording has labels for would be trained on nothing.
+    """
+    training = [entry.name for entry in manifest.entries if entry.split == "train"]
+    of_all = {task: classes for one in found.values() for task, classes in one.others.items()}
+    taught = of_all.keys() if not training else {task for name in training for task in found[name].others}
+    for task in of_all.keys() - taught:
+        _log.warning("%s: the labels %s are left out, as no training recording has them", manifest.file, task)
+    return {task: classes for task, classes in of_all.items() if task in taught}
 
 
 def _say_what_merging_would_do(manifest: Manifest, found: Sequence[_Found]) -> None:

@@ -81,8 +81,6 @@ def read_manifest(root: Path) -> Manifest:
         "name", "frame_period_s", "rate_hz", "actions", "point_classes", "features", "mirror", "merge", "recordings"
     )
     actions, point_classes = read_classes(top, "actions"), read_classes(top, "point_classes")
-    if not actions and not point_classes:
-        raise top.error("name at least one of actions and point_classes: there is nothing to learn otherwise")
     sections = top.items("recordings")
     if not sections:
         raise top.error("recordings is missing or empty: list at least one")
