@@ -3,7 +3,9 @@
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from bundle_surgery import SHIPPED, change_header, copied, parts, write_parts
 from safetensors.torch import load_file
 
 from pointata import BundleError
-from pointata.alignment.embedder_file import load_aligned, save_aligned
+from pointata.alignment.embedder_file import aligned_network, load_aligned, save_aligned
 from pointata.bundles.backbone import read_backbone
 from pointata.bundles.bundle import load_bundle
 from pointata.bundles.catalogue import shipped_bundles
@@ -93,6 +95,25 @@ def test_a_damaged_aligned_embedder_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(BundleError, match="do not match its checksum"):
         load_aligned(path, model)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda network: network.update(groups="64"), r"network\.groups is '64', allowed: a whole number"),
+        (lambda network: network["backbone"].update(width=None), r"network\.backbone\.width is None"),
+        (lambda network: network.update(height=1), r"network\.height is 1, allowed: true or false"),
+        (lambda network: network.pop("features"), "network lacks features"),
+    ],
+)
+def test_an_aligned_embedder_of_a_wrong_network_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
+) -> None:
+    path = tmp_path / "a_align.safetensors"
+    save_aligned(path, PointATA(preset("tiny", groups=16, group_size=8)), {})
+    change_header(path, lambda header: change(header["network"]))
+    with pytest.raises(BundleError, match=words):
+        aligned_network(path)
 
 
 def test_a_bundle_of_the_first_format_loads_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

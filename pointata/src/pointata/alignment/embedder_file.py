@@ -1,20 +1,18 @@
 """The file that stage 1 leaves for stage 2: an aligned embedder, and what it was made from (safetensors, no pickle)."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from pointata.bundles.adapter_metadata import EMBEDDER
 from pointata.bundles.format import read_header, read_tensors, stored, write
 from pointata.errors import BundleError
 from pointata.model.pointata import PointATA
 from pointata.model.trainable import backbone_state, checksum
 
 _PREFIX = "embedder."
-# Settings of the network that decide what the embedder sees.
-_NETWORK = ("backbone", "groups", "group_size", "features", "height")
 
 
 def backbone_checksum(model: PointATA) -> str:
@@ -28,9 +26,7 @@ def _embedder(model: PointATA) -> dict[str, Tensor]:
 
 def _network(model: PointATA) -> dict[str, Any]:
     config = model.config.to_dict()
-    # through JSON once, so that it compares equal with what a file says (tuples become lists)
-    described: dict[str, Any] = json.loads(json.dumps({name: config[name] for name in _NETWORK}))
-    return described
+    return {name: config[name] for name in EMBEDDER}
 
 
 def save_aligned(path: Path, model: PointATA, metadata: Mapping[str, Any]) -> None:
@@ -78,11 +74,11 @@ def load_aligned(path: Path, model: PointATA) -> dict[str, Any]:
     """
     header = _header(path)
     network = _network(model)
-    differing = [name for name in _NETWORK if header["network"].get(name) != network[name]]
+    differing = [name for name in EMBEDDER if header["network"][name] != network[name]]
     if differing:
         name = differing[0]
         raise BundleError(
-            f"{path} was aligned with {name} {header['network'].get(name)}, but the network has {network[name]}: "
+            f"{path} was aligned with {name} {header['network'][name]}, but the network has {network[name]}: "
             "use the same settings, or align again"
         )
     if header["backbone_checksum"] != backbone_checksum(model):

@@ -27,16 +27,20 @@ BACKBONE = record(
         "position_hidden": whole(1, 4096),
     }
 )
+#: What the embedder sees of a network, by field.
+EMBEDDER: Mapping[str, Rule[Any]] = {
+    "backbone": BACKBONE,
+    "groups": whole(1, 1024),
+    "group_size": whole(1, 1024),
+    "features": listing(text(), 0, 64),
+    "height": flag,
+}
 _NETWORK = record(
     {
-        "backbone": BACKBONE,
-        "groups": whole(1, 1024),
-        "group_size": whole(1, 1024),
+        **EMBEDDER,
         "window": whole(3, 1024),
         "adapter_width": whole(1, 4096),
         "context_neighbours": whole(1, 1024),
-        "features": listing(text(), 0, 64),
-        "height": flag,
         "heads": mapping(one_of(*TASKS), whole(2, 255), len(TASKS)),
     }
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pointata.bundles.adapter_metadata import BACKBONE, AdapterMetadata
+from pointata.bundles.adapter_metadata import BACKBONE, EMBEDDER, AdapterMetadata
 from pointata.bundles.metadata import ORIGIN
 from pointata.bundles.schema import Rule, mapping, plain, record, text
 
@@ -17,7 +17,7 @@ HEADERS: dict[str, Rule[dict[str, Any]]] = {
     "align": record(
         {
             "backbone_checksum": FINGERPRINT,
-            "network": mapping(text(), plain(), 1000),
+            "network": record(EMBEDDER),
             "metadata": mapping(text(), plain(), 1000),
         },
         optional=_CHECKSUM,
