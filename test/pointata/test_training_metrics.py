@@ -75,6 +75,14 @@ def test_vote_by_hand() -> None:
     assert vote.compute() == 1  # video 1 has no class, video 2 no clip
 
 
+def test_clips_of_a_network_that_diverged_have_no_vote() -> None:
+    """The others decide; and half precision is as good as any."""
+    vote = VoteMetric(videos=1, classes=2)
+    vote.update(torch.tensor([0, 0]), torch.tensor([1, 1]), torch.tensor([[torch.nan, 0.0], [0.2, 0.8]]).bfloat16())
+    assert vote.compute() == 1
+    assert vote.sums[0].tolist() == pytest.approx([0.2, 0.8], abs=5e-3)
+
+
 def test_both_votes_agree() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):

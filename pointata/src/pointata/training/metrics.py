@@ -69,11 +69,14 @@ class VoteMetric(Metric):
         Args:
             videos: (B,) int64, which video each clip was cut from, 0 to videos - 1.
             truth: (B,) int64, the video's class; -1 where unknown (the video then does not count).
-            probabilities: (B, C).
+            probabilities: (B, C) of any float type; a row that is not finite, of a network that diverged, gives none of
+                its votes.
         """
         vote = self._vote()
+        votes = probabilities.float()
+        votes = votes.where(votes.isfinite().all(dim=-1, keepdim=True), 0.0)
         known = truth.where(truth >= 0, UNLABELLED)
-        vote.update(videos.cpu().numpy(), known.cpu().numpy(), probabilities.cpu().numpy())
+        vote.update(videos.cpu().numpy(), known.cpu().numpy(), votes.cpu().numpy())
         self.sums, self.truth = (torch.from_numpy(part).to(videos.device) for part in (vote.sums, vote.truth))
 
     def _vote(self) -> VideoVote:
