@@ -34,7 +34,8 @@ _HELP = """Runs a weight bundle on the point clouds of one sensor and publishes 
 topics (~ is /pointata, the node's name):
   ~/input/pointcloud       sensor_msgs/PointCloud2; remap it to the topic of the sensor
   ~/input/odometry         nav_msgs/Odometry, where motion.source is odometry
-  ~/output/action, ~/output/action_segments, ~/output/pointcloud/segmentation, ~/output/pointcloud/visualization
+  ~/output/action, ~/output/action_segments, ~/output/pointcloud/segmentation, ~/output/pointcloud/visualization,
+  ~/output/pointcloud/moving: those of the bundle's tasks; ~/debug/timings
   /diagnostics             what the node counts, and what is wrong
 services: ~/reset, ~/enable, and those of every lifecycle node
 

@@ -57,7 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="replay",
         description="Play a recording or the simulator as sensor_msgs/PointCloud2.",
-        epilog=f"SOURCE is one of these, options of the reader after it as in BAG?use_odometry=false&topic=/points;\n"
+        epilog='example: replay "sim:street?seed=3&split=test" --loop\n\n'
+        f"SOURCE is one of these, options of the reader after it as in BAG?use_odometry=false&topic=/points;\n"
         f"{known_layouts()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -49,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="demo",
         description="Replay simulated scenes to the running node and write a page about its answers.",
+        epilog="example: demo --seeds 4 --frames 60 --out build/demo_short",
         allow_abbrev=False,
     )
     add = parser.add_argument
