@@ -83,6 +83,18 @@ def test_clips_of_a_network_that_diverged_have_no_vote() -> None:
     assert vote.sums[0].tolist() == pytest.approx([0.2, 0.8], abs=5e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_not_finite_counts_as_wrong(dtype: torch.dtype) -> None:
+    """A network that diverged is measured on; class 0 is right, which argmax would give."""
+    nan, truth = float("nan"), torch.tensor([0, 0, 0])
+    scores = torch.tensor([[nan, nan], [0.9, nan], [0.9, 0.1]], dtype=dtype)
+    metric, vote = ConfusionMetric(2, accuracy), VoteMetric(videos=2, classes=2)
+    metric.update(truth, scores)
+    assert metric.matrix.counts.tolist() == [[1, 0, 2], [0, 0, 0]]
+    vote.update(torch.tensor([0, 0, 1]), truth, scores)
+    assert vote.compute() == 0.5
+
+
 def test_both_votes_agree() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pointata.classes import UNLABELLED
 from pointata.errors import DataError
 from pointata.metrics.confusion import ConfusionMatrix
 
@@ -14,8 +15,8 @@ _NO_CLIP = -1
 class VideoVote:
     """The class of videos by the protocol used for MSR-Action3D.
 
-    The probabilities of a video's clips are summed; the class with the largest sum is the video's. Every video then
-    counts once, however many clips it gave.
+    The probabilities of a video's clips are summed; the class with the largest sum is the video's, none where all are
+    0. Every video then counts once, however many clips it gave.
 
     Attributes:
         sums: (V, C) float64, sum of the probabilities of each video's clips.
@@ -70,5 +71,6 @@ class VideoVote:
         matrix = ConfusionMatrix(self._names)
         voted = self.truth != _NO_CLIP
         if voted.any():
-            matrix.update(self.truth[voted], self.sums[voted].argmax(axis=1))
+            sums = self.sums[voted]
+            matrix.update(self.truth[voted], np.where(sums.any(axis=1), sums.argmax(axis=1), UNLABELLED))
         return matrix

@@ -33,11 +33,12 @@ class ConfusionMetric(Metric):
 
         Args:
             truth: (N,) int64 class ids; 255 and -1 stand for unknown.
-            logits: (N, C) scores, of which the largest is the prediction.
+            logits: (N, C) scores, of which the largest is the prediction; a row that is not finite predicts nothing.
         """
         matrix = ConfusionMatrix(_names(len(self.counts)))
         known = truth.where(truth >= 0, UNLABELLED)
-        matrix.update(known.cpu().numpy(), logits.argmax(dim=-1).cpu().numpy())
+        predicted = logits.argmax(dim=-1).where(logits.isfinite().all(dim=-1), UNLABELLED)
+        matrix.update(known.cpu().numpy(), predicted.cpu().numpy())
         self.counts += torch.from_numpy(matrix.counts).to(self.counts.device)
 
     @property
