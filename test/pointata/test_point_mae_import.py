@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pointata import BundleError
+from pointata import BundleError, ConfigError
 from pointata.bundles.backbone import load_backbone
 from pointata.model.config import BACKBONES
 from pointata.model.point_mae import import_checkpoint
@@ -149,6 +149,12 @@ def test_the_command_writes_a_backbone_bundle(tmp_path: Path) -> None:
     assert config == BACKBONES["base"]
     assert len(stored) == len(state)
     assert torch.equal(stored["backbone.blocks.11.mlp.2.weight"], state["blocks.blocks.11.mlp.fc2.weight"].half())
+
+
+def test_a_name_that_cannot_be_a_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    for name in ("a/b", "", ".."):
+        with pytest.raises(ConfigError, match="must not be empty, contain a slash"):
+            import_point_mae([str(tmp_path / "none.pth"), "--name", name, "--out", str(tmp_path)])
 
 
 @VARIANTS

@@ -279,6 +279,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         ({"data__source": "/no/such/folder"}, "not a folder"),
         ({"data__source": "sim:cats"}, "no such source"),
         ({"data__source": ","}, "names no source"),
+        ({"settings__name": "a/b"}, "contain a slash"),
         ({"network__preset": "huge"}, "unknown preset 'huge'"),
         ({"data__points": 48}, "more than the 48 points"),
         ({"settings__mask_share": 1.0}, "mask_share"),

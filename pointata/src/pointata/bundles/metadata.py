@@ -140,5 +140,5 @@ class NetworkMetadata(ABC):
 
 def check_file_name(name: str) -> None:
     """Refuse a name that cannot be a bundle's file."""
-    if "/" in name or name in (".", ".."):
+    if "/" in name or name in ("", ".", ".."):
         raise ConfigError(f"{name!r} is to name a bundle's file: it must not be empty, contain a slash, or be . or ..")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pointata.bundles.backbone import save_backbone
+from pointata.bundles.metadata import check_file_name
 from pointata.model.point_mae import import_checkpoint
 from pointata.paths import check_output_folder
 from pointata.system.arguments import Parser
@@ -23,6 +24,7 @@ def import_point_mae(arguments: Sequence[str]) -> Path:
     parser.add_argument("--name", default="point_mae", help="name of the bundle (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/backbones"), help="folder (default: %(default)s)")
     given = parser.parse_args(list(arguments))
+    check_file_name(given.name)
     check_output_folder(given.out)
     path = save_backbone(given.out, given.name, import_checkpoint(given.file), {"imported": given.file.name})
     _log.info("the backbone is %s", path)

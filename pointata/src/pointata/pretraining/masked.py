@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pointata.bundles.backbone import save_backbone
+from pointata.bundles.metadata import check_file_name
 from pointata.errors import ConfigError
 from pointata.geometry.neighbours import gather
 from pointata.model.backbone import Backbone
@@ -63,6 +64,7 @@ class PretrainSettings:
     freeze them: the network should have been trained with what it will be used with."""
 
     def __post_init__(self) -> None:
+        check_file_name(self.name)
         if not self.densities:
             raise ConfigError("densities must name at least one density (points, groups, group_size)")
         if not 0 < self.mask_share < 1 or not 0 <= self.settled_share < 1 or not 0 <= self.warmup_share < 1:
