@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bundle_surgery import SHIPPED
 from own_folder import write_set
 
 from pointata.bundles.bundle import load_bundle, read_metadata
@@ -333,3 +335,17 @@ def test_nothing_but_figures_is_printed_where_there_is_no_terminal(
     output = capsys.readouterr()
     assert output.out == "12 frames, 0 rejected: no ground truth to score\n"
     assert output.err == ""
+
+
+def test_a_folder_with_another_backbone_is_refused_before_the_measurement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, scored = radar_clip(tmp_path / "clip.npz"), tmp_path / "scored"
+    backbone = scored / f"{read_metadata('mars_actions').to_dict()['backbone']}.safetensors"
+    scored.mkdir()
+    shutil.copy(SHIPPED / "sim_street_backbone.safetensors", backbone)
+    assert main(["evaluate", "mars_actions", str(clip), *CPU, f"--state-score={scored}"]) == 1
+    shown = capsys.readouterr()
+    assert "already holds another backbone" in shown.err
+    assert shown.out == ""
+    assert list(scored.iterdir()) == [backbone]

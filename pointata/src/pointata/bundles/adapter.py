@@ -86,19 +86,30 @@ def state_score(
         BundleError: the file is not an adapter bundle, or damaged, or the folder has another backbone of that name.
         ConfigError: the folder is the bundle's own, or cannot be written to.
     """
-    check_not_input(folder / path.name, path)
-    check_output_folder(folder)
+    check_score_output(path, folder)
     header, metadata = _read_adapter(path)
     expected = {name: value for name, value in _blank(metadata).state_dict().items() if is_adapter(name)}
     state = read_tensors(path, header, expected)
-    spine, beside = resolve(backbone or metadata.backbone, path.parent), folder / f"{metadata.backbone}.safetensors"
+    beside = folder / f"{metadata.backbone}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
     if not beside.exists():
-        shutil.copyfile(spine, beside)
+        partial = beside.with_suffix(".partial")
+        shutil.copyfile(resolve(backbone or metadata.backbone, path.parent), partial)
+        partial.replace(beside)  # an interrupted copy is not a bundle
     require_same_backbone(beside, header["backbone_checksum"])
     metadata = replace(metadata, score=dict(score), scored_on=tuple(sources))
     _write_adapter(folder / path.name, state, metadata, header["backbone_checksum"])
     return folder / path.name
+
+
+def check_score_output(path: Path, folder: Path) -> None:
+    """Refuse what `state_score` would stumble over, before anything is measured; errors as of `state_score`."""
+    check_not_input(folder / path.name, path)
+    check_output_folder(folder)
+    header, metadata = _read_adapter(path)
+    beside = folder / f"{metadata.backbone}.safetensors"
+    if beside.exists():
+        require_same_backbone(beside, header["backbone_checksum"])
 
 
 def read_adapter_metadata(path: Path) -> AdapterMetadata:

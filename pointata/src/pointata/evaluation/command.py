@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pointata.bundles.adapter import state_score
+from pointata.bundles.adapter import check_score_output, state_score
 from pointata.bundles.catalogue import resolve
 from pointata.data.open import names_dataset, names_video
 from pointata.errors import ConfigError, DataError
@@ -15,7 +15,7 @@ from pointata.evaluation.offline import Part, evaluate
 from pointata.evaluation.score import OfflineScore
 from pointata.evaluation.sources import Choice, open_sources
 from pointata.inference.predictor import Predictor
-from pointata.paths import check_not_input, check_output_folder
+from pointata.paths import check_output_folder
 from pointata.system.arguments import THREADS, Parser, Whole
 from pointata.system.cores import torch_threads
 
@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> None:
         raise ConfigError("--split and --subjects choose videos of a data set, but no source is one (NAME:PATH)")
     if given.state_score:
         check_output_folder(given.state_score)
-        check_not_input(given.state_score / resolve(given.model).name, resolve(given.model))
+        check_score_output(resolve(given.model), given.state_score)
     if given.json:
         if given.json.is_dir():
             raise ConfigError(f"--json {given.json} is a folder; give a file, as {given.json / 'figures.json'}")
