@@ -140,17 +140,18 @@ def build_network(
     Raises:
         BundleError: a file is missing or damaged, or the two do not belong together.
     """
-    spine = resolve(backbone or metadata.backbone, path.parent)
-    spine_header, config = read_backbone_header(spine)
-    if config != metadata.network.backbone or spine_header["checksum"] != header["backbone_checksum"]:
+    backbone_path = resolve(backbone or metadata.backbone, path.parent)
+    backbone_header, config = read_backbone_header(backbone_path)
+    if config != metadata.network.backbone or backbone_header["checksum"] != header["backbone_checksum"]:
         raise BundleError(
             f"{path} was trained on backbone {metadata.backbone!r} (checksum {header['backbone_checksum']}), but "
-            f"{backbone or metadata.backbone!r} has checksum {spine_header['checksum']}: use the one it was trained on"
+            f"{backbone or metadata.backbone!r} has checksum {backbone_header['checksum']}: "
+            "use the one it was trained on"
         )
     model = _blank(metadata)
     expected = model.state_dict()
     state: dict[str, Tensor] = {}
-    for file, its_header, adapter in ((path, header, True), (spine, spine_header, False)):
+    for file, its_header, adapter in ((path, header, True), (backbone_path, backbone_header, False)):
         state |= read_tensors(file, its_header, {n: v for n, v in expected.items() if is_adapter(n) == adapter})
     floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     model.load_state_dict(floats, assign=True)

@@ -39,14 +39,6 @@ def trainer_errors_as_config_errors() -> Iterator[None]:
         raise ConfigError(f"the trainer cannot run like this: {error}") from error
 
 
-def quiet_lightning() -> None:
-    """Show no more of Lightning's log than warnings: its tips and its account of this machine are not the command's."""
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()  # they came while it was imported; the command's own log shows the warnings
-        logger.setLevel(logging.WARNING)
-
-
 class WholeFiles(TorchCheckpointIO):
     """Writes a checkpoint beside its place and renames it: a kill while it is written leaves the one before whole."""
 
