@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pointata import BundleError
-from pointata.bundles.adapter import read_adapter_metadata, save_bundle, state_score
+from pointata.bundles.adapter import save_bundle, state_score
 from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.backbone import save_backbone
 from pointata.bundles.bundle import load_bundle, read_metadata
@@ -105,7 +105,9 @@ def test_two_adapters_share_a_backbone(tmp_path: Path) -> None:
 def test_a_backbone_may_be_replaced_on_request(tmp_path: Path) -> None:
     path, _ = bundle(tmp_path, seed=0)
     _, model = bundle(tmp_path / "other", seed=1)
-    save_bundle(tmp_path, model, replace(read_adapter_metadata(path), name="new"), replace_backbone=True)
+    metadata = read_metadata(str(path))
+    assert isinstance(metadata, AdapterMetadata)
+    save_bundle(tmp_path, model, replace(metadata, name="new"), replace_backbone=True)
     load_bundle(str(tmp_path / "new.safetensors"))
     with pytest.raises(BundleError, match="was trained on backbone"):
         load_bundle(str(path))

@@ -10,10 +10,8 @@ from own_folder import edit, frames_of, write_clip, write_set
 from scipy.spatial.transform import Rotation
 
 from pointata import UNLABELLED, DataError, Frame
-from pointata.bundles.adapter import read_adapter_metadata
 from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.bundle import read_metadata
-from pointata.bundles.catalogue import resolve
 from pointata.data.formats.own_recordings import own_recordings
 from pointata.data.open import open_recording
 from pointata.data.served import MAX_GAP_S, ServedRecording, served_frames
@@ -201,7 +199,8 @@ def test_recordings_are_merged_as_the_bundle_says_and_data_sets_as_their_manifes
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     radar_clip(write_set(tmp_path) / "c.npz", 61)
-    bundle = read_adapter_metadata(resolve("mars_actions"))
+    bundle = read_metadata("mars_actions")
+    assert isinstance(bundle, AdapterMetadata)
     bundle = replace(bundle, network=replace(bundle.network, features=()), merge=3)
     raw = open_sources([str(tmp_path / "c.npz")], Choice(), bundle)[0]
     edit(tmp_path, ("frame_period_s: 0.1\n", "frame_period_s: 0.1\nmerge: 3\n"))

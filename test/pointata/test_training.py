@@ -12,7 +12,7 @@ import torch
 from scipy.spatial.distance import pdist
 
 from pointata.alignment.embedder_file import save_aligned
-from pointata.bundles.adapter import load_adapter
+from pointata.bundles.adapter_metadata import AdapterMetadata
 from pointata.bundles.backbone import save_backbone
 from pointata.bundles.bundle import load_bundle
 from pointata.cli import main
@@ -241,7 +241,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_from_scratch_writes_a_bundle_that_loads(trained: Path) -> None:
-    model, metadata = load_adapter(trained / "bundles" / "first.safetensors")
+    model, metadata = load_bundle(str(trained / "bundles" / "first.safetensors"))
+    assert isinstance(metadata, AdapterMetadata)
     assert (metadata.name, metadata.backbone, metadata.window_frames) == ("first", "trunk", 4)
     assert metadata.training["steps"] == 2
     assert (metadata.simulated, metadata.data_licence) == (True, "Apache-2.0 (simulated by pointata)")

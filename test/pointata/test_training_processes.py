@@ -13,10 +13,10 @@ import torch
 from test_training import arguments
 from witness import fingerprints
 
-from pointata.bundles.adapter import load_adapter
 from pointata.bundles.bundle import load_bundle
 from pointata.cli import main
 from pointata.errors import ConfigError
+from pointata.model.pointata import PointATA
 from pointata.preprocessing.sampling import SamplingConfig
 from pointata.training.clips import ClipSettings
 from pointata.training.video_clips import DataSettings, VideoClips
@@ -120,7 +120,8 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     with caplog.at_level("INFO", logger="pointata"):
         assert main(given) == 0
     assert list(tmp_path.iterdir()) == []
-    model, _ = load_adapter(folder / "bundles" / "shared.safetensors")  # the same network
+    model, _ = load_bundle(str(folder / "bundles" / "shared.safetensors"))  # the same network
+    assert isinstance(model, PointATA)
     total, unused = (sum(p.numel() for p in part.parameters()) for part in (model, model.backbone.tokenizer))
     trained = total - unused  # the embedder stands in for the tokenizer
     assert f"{trained:,} of {total:,} parameters are trained ({100 * trained / total:.1f} %)" in caplog.text

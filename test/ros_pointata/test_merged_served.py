@@ -15,14 +15,16 @@ pytest.importorskip("ros_pointata.msg", reason="needs the generated messages of 
 from nav_msgs.msg import Odometry
 from node_harness import Harness, cloud
 
-from pointata.bundles.adapter import load_adapter, save_bundle
-from pointata.bundles.catalogue import resolve
+from pointata.bundles.adapter import save_bundle
+from pointata.bundles.adapter_metadata import AdapterMetadata
+from pointata.bundles.bundle import load_bundle
 from pointata.data.open import open_recording
 from pointata.data.pointcloud2 import stamp_to_ns
 from pointata.data.served import ServedRecording
 from pointata.evaluation.offline import evaluate
 from pointata.geometry.pose import Pose
 from pointata.inference.predictor import Predictor
+from pointata.model.pointata import PointATA
 from ros_pointata.io.cloud import ns_to_stamp
 from ros_pointata.io.publishers import ACTION
 from ros_pointata.model import load_predictor
@@ -34,7 +36,9 @@ CLOUDS, POINTS = 61, 20
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
     """mars_actions, as if it had been trained on frames of three clouds."""
-    model, metadata = load_adapter(resolve("mars_actions"))
+    model, metadata = load_bundle("mars_actions")
+    assert isinstance(model, PointATA)
+    assert isinstance(metadata, AdapterMetadata)
     return str(save_bundle(tmp_path_factory.mktemp("bundle"), model, replace(metadata, name="sparse", merge=3)))
 
 

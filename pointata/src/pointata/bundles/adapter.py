@@ -112,17 +112,6 @@ def check_score_output(path: Path, folder: Path) -> None:
         require_same_backbone(beside, header["backbone_checksum"])
 
 
-def read_adapter_metadata(path: Path) -> AdapterMetadata:
-    """The metadata of an adapter bundle."""
-    return _read_adapter(path)[1]
-
-
-def load_adapter(path: Path, backbone: str | None = None) -> tuple[PointATA, AdapterMetadata]:
-    """The network and the metadata of an adapter bundle; see `build_network`."""
-    header, metadata = _read_adapter(path)
-    return build_network(path, header, metadata, backbone), metadata
-
-
 def build_network(
     path: Path, header: Mapping[str, Any], metadata: AdapterMetadata, backbone: str | None = None
 ) -> PointATA:
