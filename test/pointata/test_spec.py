@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from pointata import DataError
+from pointata.data.open import open_recording
 from pointata.data.spec import options_of, parse_spec, typed_options
 
 
@@ -101,3 +102,8 @@ def test_an_option_that_must_be_given_is_asked_for() -> None:
         typed_options("sim:room", {}, options_of(scenes))
     with pytest.raises(DataError, match="write recordings as recordings=VALUE"):
         parse_spec("sim:room?recordings")
+
+
+def test_options_in_python_are_not_part_of_the_advised_spec() -> None:
+    with pytest.raises(DataError, match=r"as in sim:room\?video="):
+        open_recording("sim:room", recordings=3)

@@ -168,7 +168,7 @@ def _only_video(spec: Spec) -> Recording:
     dataset = _opened_dataset(spec)
     first, *others = dataset.videos
     if others:
-        choice = f"{spec}{'&' if spec.options else '?'}{_VIDEO}={first.name}"
+        choice = f"{spec}{'&' if '?' in spec.text else '?'}{_VIDEO}={first.name}"
         names = some([video.name for video in dataset.videos])
         raise DataError(f"{spec} has {len(others) + 1} videos ({names}); name one, as in {choice}")
     return dataset.open(first)
