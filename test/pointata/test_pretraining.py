@@ -197,15 +197,14 @@ def test_frames_come_from_the_recordings_of_their_split(monkeypatch: pytest.Monk
         for source in sources:
             scene, seed, stream, length = source.args
             assert stream == "train"
-            assert sampling == replace(of_room if scene == "room" else of_street, point_neighbours=0)
+            assert sampling == replace(own.room if scene == "room" else own.street, point_neighbours=0)
             base = 200 * seed + (0 if scene == "room" else 10_000)
             points = base + np.arange(length, dtype=np.float32)[:, None, None] + np.zeros((1, sampling.points, 3))
             paths.append(tmp_path / f"{scene}{seed}.npz")
             save_recording(paths[-1], points)
         return paths
 
-    of_room, of_street = SamplingConfig(points=1024, scale_m=2.0), SamplingConfig(points=2048, voxel_m=0.1)
-    own = FrameSettings(of_room, of_street)
+    own = FrameSettings(SamplingConfig(points=1024, scale_m=2.0), SamplingConfig(points=2048, voxel_m=0.1))
     monkeypatch.setattr(frames, "cached_recordings", sampled)
     train = load_shapes("sim:frames?rooms=2&streets=1", 64, frames=own)
     assert train.points.shape == (30 + 30 + 10, 64, 3)
@@ -215,11 +214,6 @@ def test_frames_come_from_the_recordings_of_their_split(monkeypatch: pytest.Monk
     assert test.points[:, 0, 0].tolist() == [200 * seed + i for seed in range(2, 10) for i in range(0, 150, 5)]
     with pytest.raises(ConfigError, match=r"have 1024 sampled points .*, not 2000"):
         load_shapes("sim:frames", 2000, frames=own)
-
-
-def test_frames_need_their_sampling() -> None:
-    with pytest.raises(ConfigError, match=r"config/train/shared/room_sampling\.yaml"):
-        load_shapes("sim:frames?rooms=1&streets=0", 64)
 
 
 @pytest.mark.parametrize(

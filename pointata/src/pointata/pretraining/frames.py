@@ -21,10 +21,10 @@ _STREET_FRAMES, _STREET_TEST, _STREET_STRIDE = 30, 6, 3
 class FrameSettings:
     """How frames of the simulator are sampled: as a later training does, which then shares them."""
 
-    room: SamplingConfig | None = None
-    """Of rooms; needed for sim:frames."""
-    street: SamplingConfig | None = None
-    """Of streets; needed for sim:frames."""
+    room: SamplingConfig = SamplingConfig()  # noqa: RUF009  (frozen)
+    """Of rooms."""
+    street: SamplingConfig = SamplingConfig()  # noqa: RUF009  (frozen)
+    """Of streets."""
     cache: Path = CACHE
     """Folder of the sampled recordings."""
 
@@ -43,15 +43,7 @@ def load_frames(
 
     Returns:
         (S, P, 3) float32 and labels (S,), all -1.
-
-    Raises:
-        ConfigError: it is not said how frames are sampled, or they have fewer points.
     """
-    if settings.room is None or settings.street is None:
-        raise ConfigError(
-            "sim:frames needs data.frames.room and data.frames.street, how frames are sampled: "
-            "give config/train/shared/room_sampling.yaml and street_sampling.yaml"
-        )
     sampled = min(settings.room.points, settings.street.points)
     if points > sampled:
         raise ConfigError(f"frames of the simulator have {sampled} sampled points (data.frames), not {points}")
