@@ -8,6 +8,8 @@ from sensor_msgs.msg import PointCloud2
 
 from pointata import ClassInfo, Prediction
 from pointata.data.pointcloud2 import DecodedCloud
+from pointata.tasks import TASKS, of_scope
+from pointata.tasks.scope import Scope
 from ros_pointata.config.parameters import Output
 from ros_pointata.io.cloud import segmentation_cloud, visualization_cloud
 from ros_pointata.io.messages import action_message, class_list_message, segments_message, timings_message
@@ -20,7 +22,6 @@ ACTION = "~/output/action"
 SEGMENTS = "~/output/action_segments"
 SEGMENTATION = "~/output/pointcloud/segmentation"
 VISUALIZATION = "~/output/pointcloud/visualization"
-MOVING = "~/output/pointcloud/moving"
 TIMINGS = "~/debug/timings"
 
 
@@ -57,12 +58,12 @@ def _coloured(given: Answered) -> PointCloud2:
     return visualization_cloud(given.cloud, given.result.labels, given.classes)
 
 
-#: Topics of each task; beside the first one its classes are latched.
+#: Topics of each task, of one that scores points by its name; beside the first one its classes are latched.
 TOPICS: Mapping[str, tuple[Topic, ...]] = {
+    **{task: (Topic(f"~/output/pointcloud/{task}", PointCloud2, _labelled),) for task in of_scope(TASKS, Scope.POINT)},
     "action": (Topic(ACTION, ActionPrediction, _action),),
     "segments": (Topic(SEGMENTS, ActionSegments, _segments),),
     "semantic": (Topic(SEGMENTATION, PointCloud2, _labelled), Topic(VISUALIZATION, PointCloud2, _coloured)),
-    "moving": (Topic(MOVING, PointCloud2, _labelled),),
 }
 
 

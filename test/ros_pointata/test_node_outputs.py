@@ -27,10 +27,11 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from pointata import UNLABELLED
 from pointata.data.pointcloud2 import decode_cloud, decode_field, stamp_to_ns
 from pointata.tasks import TASKS
-from ros_pointata.io.publishers import ACTION, MOVING, SEGMENTATION, SEGMENTS, TIMINGS, TOPICS, VISUALIZATION
+from ros_pointata.io.publishers import ACTION, SEGMENTATION, SEGMENTS, TIMINGS, TOPICS, VISUALIZATION
 from ros_pointata.msg import ClassInfoList
 
 STEP = SECOND // 10
+MOVING = "~/output/pointcloud/moving"
 
 
 @pytest.fixture
