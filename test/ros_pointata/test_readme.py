@@ -39,9 +39,11 @@ def test_the_predictor_example_runs() -> None:
 
 
 def test_every_topic_of_the_table_exists_in_the_node() -> None:
+    publishers = pytest.importorskip("ros_pointata.io.publishers", reason="needs rclpy")
+    published = {topic.name for topics in publishers.TOPICS.values() for topic in topics}
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "ros_pointata").rglob("*.py"))
     for topic in re.findall(r"^\| `(~/[\w/]+)`", README, re.MULTILINE):
-        assert f'"{topic}"' in source, topic
+        assert topic in published or f'"{topic}"' in source, topic
 
 
 def test_the_ros_lines_install_every_dependency_that_rosdep_does_not() -> None:
