@@ -86,3 +86,18 @@ def test_seven_scenes_frames_agree_in_world_coordinates(data_root: Path) -> None
 
     assert distance(True) < 0.03, "the poses must lay the last frame onto the first"
     assert distance(True) < 0.7 * distance(False)
+
+
+def test_a_labelled_drive_says_which_points_move(data_root: Path) -> None:
+    """KITTI drive 0005 as .npz frames, against its own arrays; few points move."""
+    folder = data_root / "kitti_drive_0005" / "drive"
+    recording = open_or_skip(folder)
+    assert (len(recording), recording.has_poses) == (154, True)
+    assert [c.name for c in recording.other_classes["moving"]] == ["static", "moving"]
+    seen = 0
+    for number, item in enumerate(recording.frames(0, 20)):
+        with np.load(folder / f"{number:06d}.npz") as raw:
+            np.testing.assert_array_equal(item.other_labels["moving"], raw["moving"][item.frame.source_index])
+            np.testing.assert_array_equal(item.labels, raw["labels"][item.frame.source_index])
+        seen += int((item.other_labels["moving"] == 1).sum())
+    assert 0 < seen < 20 * 2_000
