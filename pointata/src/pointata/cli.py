@@ -4,13 +4,13 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from pointata import __version__
 from pointata.errors import PointataError, UsageError
 from pointata.system.arguments import Parser
 from pointata.system.optional import import_optional
+from pointata.text import nearest_name
 
 
 def info(arguments: Sequence[str]) -> None:
@@ -96,8 +96,8 @@ def _overview(name: str) -> int:
     asked = name in ("-h", "--help")
     stream = sys.stdout if asked else sys.stderr
     if name and not asked:
-        near = get_close_matches(name, COMMANDS, 1)
-        stream.write(f"pointata: there is no command {name!r}{f': did you mean {near[0]}?' if near else ''}\n")
+        near = nearest_name(name, COMMANDS)
+        stream.write(f"pointata: there is no command {name!r}{f': did you mean {near}?' if near else ''}\n")
     commands = "\n".join(f"  {name:18s}{command.text}" for name, command in COMMANDS.items())
     stream.write(f"usage: pointata COMMAND ... (COMMAND --help says more)\n       pointata --version\n{commands}\n")
     return 0 if asked else 2

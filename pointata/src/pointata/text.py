@@ -12,10 +12,15 @@ def cut(text: str, limit: int = LONGEST) -> str:
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
+def nearest_name(given: str, known: Iterable[str]) -> str:
+    """The known name that is nearest to the given one; empty where none is near."""
+    return next(iter(get_close_matches(given, list(known), 1)), "")
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """ "; did you mean NAME?" for the known name that is nearest to the given one; empty where none is near."""
-    near = get_close_matches(given, list(known), 1)
-    return f"; did you mean {near[0]}?" if near else ""
+    near = nearest_name(given, known)
+    return f"; did you mean {near}?" if near else ""
 
 
 def some(names: Sequence[str], most: int = 3) -> str:

@@ -5,7 +5,6 @@ By hand on PyYAML, after a trial of others: ruamel.yaml has line numbers in its 
 with pydantic the three modules would be 11 lines shorter, and nine sentences would lose what to do.
 """
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -13,6 +12,7 @@ from unicodedata import category
 import yaml
 
 from pointata.errors import DataError
+from pointata.text import nearest_name
 
 # What a file written by hand stays far below, and what a reader can work through in a moment.
 _LARGEST_FILE = 2_000_000
@@ -48,8 +48,8 @@ class Section:
         """Refuse every other key."""
         for key in self._mapping:
             if key not in keys:
-                near = get_close_matches(key, keys, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(keys)}"
+                near = nearest_name(key, keys)
+                hint = f"did you mean {near}?" if near else f"known are {', '.join(keys)}"
                 raise self.error(f"unknown key; {hint}", key)
 
     def text(self, key: str) -> str:
